@@ -1,0 +1,1 @@
+"""edgeflow_converters: trained model in, verified artifact for one runtime out. Never imports edgeflow."""

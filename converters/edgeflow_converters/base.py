@@ -1,0 +1,159 @@
+"""The vocabulary of conversion: request, tensor mapping, artifact, and the Converter interface."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgeflow_converters.check import Tolerance, Verdict
+
+    Tensors = Mapping[str, NDArray[Any]]
+    """ONNX tensor name -> array, in the model's own layout."""
+
+ProgressFn = Callable[[str], None]
+"""Called with the name of each phase as it begins ("simplify", "pnnx", "verify")."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output: how the source model names it, and how the runtime wants it.
+
+    `shape` and `name` are the source model's. The runtime's tensor is
+    `array.transpose(perm).reshape(runtime_shape)`; outputs go the other way. `perm` is None where the
+    runtime keeps the source's axis order.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    runtime_name: str
+    runtime_shape: tuple[int, ...]
+    perm: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if math.prod(self.shape) != math.prod(self.runtime_shape):
+            raise ValueError(f"{self.name}: {self.shape} and {self.runtime_shape} differ in size")
+
+    def to_runtime(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The array as the runtime wants it: C-contiguous, `runtime_shape`, `dtype`."""
+        import numpy as np
+
+        moved = array if self.perm is None else array.transpose(self.perm)
+        return np.ascontiguousarray(moved, dtype=self.dtype).reshape(self.runtime_shape)
+
+    def from_runtime(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The runtime's array back in the source model's layout. Raises ValueError on another size."""
+        if self.perm is None:
+            return array.reshape(self.shape)
+        moved_shape = tuple(self.shape[axis] for axis in self.perm)
+        inverse = sorted(range(len(self.perm)), key=self.perm.__getitem__)
+        return array.reshape(moved_shape).transpose(inverse)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "runtime_name": self.runtime_name,
+            "runtime_shape": list(self.runtime_shape),
+            "perm": None if self.perm is None else list(self.perm),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TensorSpec:
+        return cls(
+            name=data["name"],
+            dtype=data["dtype"],
+            shape=tuple(data["shape"]),
+            runtime_name=data["runtime_name"],
+            runtime_shape=tuple(data["runtime_shape"]),
+            perm=None if data["perm"] is None else tuple(data["perm"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertRequest:
+    """What to convert, to what, and the inputs it will be judged by.
+
+    `samples` are complete input sets (every model input, in the source's layout): the recipe's real
+    ones first, then seeded random ones in range. At least one is required: nothing counts unverified.
+    """
+
+    source: Path
+    runtime: str
+    precision: str
+    input_shapes: Mapping[str, tuple[int, ...]]
+    samples: Sequence[Tensors]
+    tolerance: Tolerance | None = None  # None: the table's value for the precision
+    options: Mapping[str, Any] = field(default_factory=dict)
+    timeout_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A verified product in its content-addressed folder, as artifact.json describes it."""
+
+    path: Path
+    key: str
+    runtime: str
+    precision: str
+    weights_dtype: str
+    compute_dtype: str
+    source_sha256: str
+    files: Mapping[str, str]  # role -> file name inside `path`, e.g. {"param": "model.param", "bin": "model.bin"}
+    sha256: Mapping[str, str]  # role -> content hash
+    size_bytes: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    runtime_options: Mapping[str, Any]  # what the worker must set, by the runtime's own names
+    tools: Mapping[str, str]  # tool -> version
+    notes: tuple[str, ...]  # what preparing and converting had to say
+    verdict: Verdict
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStatus:
+    """Whether a converter can be used here, and if not, the one command that fixes it."""
+
+    name: str
+    ready: bool
+    version: str = ""
+    missing: str = ""
+    fix: str = ""
+
+
+class Converter(Protocol):
+    """One target runtime. Implementations live in `targets/`, one file (or folder) per runtime."""
+
+    name: str
+
+    def doctor(self) -> ToolStatus:
+        """What is installed and what is missing. Cheap; imports no ML library."""
+
+    def requires(self, request: ConvertRequest) -> None:
+        """Cheap checks before slow work. Raises ConvertError with an actionable message."""
+
+    def convert(self, request: ConvertRequest, out: Path, progress: ProgressFn) -> Product:
+        """Writes the runtime's files into the empty folder `out`. Raises ConvertError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a target hands back before verification: its files and how tensors map to them."""
+
+    files: Mapping[str, str]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    runtime_options: Mapping[str, Any]
+    weights_dtype: str
+    compute_dtype: str
+    tools: Mapping[str, str]
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,3 @@
+"""edgeflow: deploy trained models to phones and boards, and measure them with numbers that can be trusted."""
+
+__version__ = "0.1.0"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeflow_converters.check import Tolerance, Verdict
+    from edgeflow_converters.inspect import ModelInfo
 
     Tensors = Mapping[str, NDArray[Any]]
     """ONNX tensor name -> array, in the model's own layout."""
@@ -94,6 +95,7 @@ class ConvertRequest:
     tolerance: Tolerance | None = None  # None: the table's value for the precision
     options: Mapping[str, Any] = field(default_factory=dict)
     timeout_s: float = 600.0
+    top1_outputs: tuple[str, ...] = ()  # outputs of logits; distributions are recognised by themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,9 @@ class Artifact:
     weights_dtype: str
     compute_dtype: str
     source_sha256: str
-    files: Mapping[str, str]  # role -> file name inside `path`, e.g. {"param": "model.param", "bin": "model.bin"}
+    files: Mapping[
+        str, str
+    ]  # role -> file name inside `path`, e.g. {"param": "model.param", "bin": "model.bin"}
     sha256: Mapping[str, str]  # role -> content hash
     size_bytes: int
     inputs: tuple[TensorSpec, ...]
@@ -134,15 +138,26 @@ class Converter(Protocol):
     """One target runtime. Implementations live in `targets/`, one file (or folder) per runtime."""
 
     name: str
+    rewrites: tuple[str, ...]  # modules of `rewrites/` that prepare a model for this target
 
     def doctor(self) -> ToolStatus:
         """What is installed and what is missing. Cheap; imports no ML library."""
 
-    def requires(self, request: ConvertRequest) -> None:
+    def versions(self) -> dict[str, str]:
+        """Tools that shape the product -> version; part of the artifact's key. Cheap."""
+
+    def requires(self, request: ConvertRequest, info: ModelInfo) -> None:
         """Cheap checks before slow work. Raises ConvertError with an actionable message."""
 
     def convert(self, request: ConvertRequest, out: Path, progress: ProgressFn) -> Product:
-        """Writes the runtime's files into the empty folder `out`. Raises ConvertError."""
+        """Write the runtime's files into the empty folder `out`; scratch goes beside it. `request.source`
+        is the prepared model, with pinned shapes. Raises ConvertError."""
+
+    def run(
+        self, product: Product, folder: Path, samples: Path, result: Path, work: Path, timeout_s: float
+    ) -> None:
+        """Run `product`, whose files are in `folder`, over `samples` and write `result` (both .npz, see
+        arrays.py), in a subprocess in `work`. Raises ConverterFailed if it cannot be loaded or run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,3 +47,7 @@ class NumericsDisagree(ConvertError):
 
 class ToolMissing(ConvertError):
     """A converter is not installed; the hint is the command that installs it."""
+
+
+class CacheUnwritable(ConvertError):
+    """The cache folder is read-only, full, or not a folder."""

@@ -1,4 +1,4 @@
-"""The error tree. Each class is one documented exit code; each message is one line that says what to do next."""
+"""The error tree. Each class is one documented exit code; each message is one line."""
 
 from __future__ import annotations
 

@@ -35,11 +35,12 @@ class DeviceFacts:
     memory_bytes: int | None
     memory_available_bytes: int | None
     disk_free_bytes: int | None
-    thermal_zones: Mapping[str, str] = field(default_factory=dict)  # zone -> type
+    thermal_zones: Mapping[str, str] = field(default_factory=dict)  # zone or hwmon chip -> type
     power_sources: tuple[str, ...] = ()
     python_version: str | None = None
     root: bool = False
-    emulated: bool = False
+    emulated: bool = False  # instructions are translated: times prove nothing
+    hypervisor: str | None = None  # "kvm", ...: a virtual machine at the hardware's speed
 
     def to_json(self) -> dict[str, Any]:
         from dataclasses import asdict

@@ -1,0 +1,81 @@
+"""Command line of the agent. Exit codes: 0 ok, 1 refused or failed, 2 usage, 3 no daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import List
+
+from edgeflow_agent.faults import Fault
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_NO_DAEMON = 3
+USAGE = """usage: agent COMMAND --work FOLDER
+  core             serve one host on stdin and stdout
+  daemon           start the daemon of this build; returns once it listens
+  attach           bridge stdin and stdout to the daemon
+  status           print the daemon's state as JSON
+  stop [--force]   end the daemon; --force ends a running job with it
+  build            print the build id
+"""
+
+
+def main(argv: List[str]) -> int:
+    """Runs one command and gives its exit code."""
+    if argv[:1] == ["worker"] and len(argv) == 5:
+        from edgeflow_agent import worker
+
+        return worker.main(int(argv[2]), int(argv[4]))
+    if argv in (["--help"], ["-h"]):
+        sys.stdout.write(USAGE)
+        return 0
+    try:
+        return _command(argv)
+    except Fault as fault:
+        sys.stderr.write("edgeflow agent: %s\n" % fault.message)
+        return EXIT_FAILED
+
+
+def _command(argv: List[str]) -> int:
+    from edgeflow_agent.identity import own_build
+
+    if argv == ["build"]:
+        sys.stdout.write(own_build() + "\n")
+        return 0
+    force = "--force" in argv
+    words = [word for word in argv if word != "--force"]
+    if len(words) != 3 or words[1] != "--work" or (force and words[0] != "stop"):
+        sys.stderr.write(USAGE)
+        return EXIT_USAGE
+    command, work = words[0], os.path.expanduser(words[2])
+    if command == "core":
+        from edgeflow_agent import core
+
+        return core.run(work, own_build())
+    from edgeflow_agent import daemon
+
+    try:
+        if command == "daemon":
+            return _print(daemon.start(work, own_build()))
+        if command == "attach":
+            return daemon.attach(work, own_build())
+        if command == "status":
+            return _print(daemon.status(work, own_build()))
+        if command == "stop":
+            return _print(daemon.stop(work, own_build(), force=force))
+    except daemon.NoDaemon as error:
+        sys.stderr.write("edgeflow agent: %s: start it with 'daemon --work %s'\n" % (error, work))
+        return EXIT_NO_DAEMON
+    sys.stderr.write(USAGE)
+    return EXIT_USAGE
+
+
+def _print(document: object) -> int:
+    sys.stdout.write(json.dumps(document, sort_keys=True) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

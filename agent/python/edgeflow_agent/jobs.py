@@ -1,0 +1,318 @@
+"""The job table: one job at a time, its progress, its outcome, and who may ask for it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+
+from edgeflow_agent.backends.base import REGISTRY
+from edgeflow_agent.faults import Fault
+from edgeflow_agent.folder import JobLock, WorkFolder, describe_busy
+from edgeflow_agent.harness import Plan
+from edgeflow_agent.log import Log, rfc3339_now
+from edgeflow_agent.spool import Record, Spool
+from edgeflow_agent.supervise import Worker
+from edgeflow_agent.sysinfo import ACCELERATORS
+from edgeflow_agent.wire import Buffer, Frame, FrameType, WireError
+
+KINDS = ("infer", "bench", "memory")
+START_PARAMS = frozenset(
+    ("kind", "backend", "files", "options", "threads", "affinity", "accelerator", "limits", "plan")
+)
+MAX_THREADS = 1024
+
+
+class Progress(NamedTuple):
+    """The newest report of one phase; `seq` grows with every report of the job."""
+
+    seq: int
+    meta: Dict[str, Any]
+
+
+class Job:
+    """One job: running until `finish`. Every method may be called from any thread."""
+
+    def __init__(self, record: Record, outcome: Optional[Frame] = None) -> None:
+        self._changed = threading.Condition()
+        self._record = record
+        self._progress: List[Progress] = []
+        self.outcome = outcome
+        self.worker: Optional[Worker] = None
+
+    @property
+    def record(self) -> Record:
+        return self._record
+
+    def on_progress(self, meta: Mapping[str, Any]) -> None:
+        """Keeps one report of each phase: a host that reads slowly misses numbers, never a phase."""
+        fields = {name: meta.get(name) for name in ("phase", "done", "total", "note")}
+        with self._changed:
+            seq = self._progress[-1].seq + 1 if self._progress else 1
+            if self._progress and self._progress[-1].meta["phase"] == fields["phase"]:
+                self._progress.pop()
+            self._progress.append(Progress(seq, fields))
+            self._changed.notify_all()
+
+    def finish(self, record: Record, outcome: Frame) -> None:
+        """Ends the job with its RESPONSE or ERROR frame."""
+        with self._changed:
+            self._record = record
+            self.outcome = outcome
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Lets everyone who waits look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_news(self, seen: int, give_up: threading.Event) -> List[Progress]:
+        """Blocks until there is progress after `seen`, an outcome, or `give_up`; gives the new progress."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.outcome is not None or give_up.is_set() or self._newer(seen))
+            return self._newer(seen)
+
+    def wait_end(self) -> None:
+        """Blocks until the job has its outcome."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.outcome is not None)
+
+    def status(self) -> Dict[str, Any]:
+        """The result of job.status."""
+        with self._changed:
+            last = self._progress[-1].meta if self._progress else {"phase": "start", "done": 0, "total": 0}
+            return {
+                "state": self._record.state,
+                "phase": last["phase"],
+                "done": last["done"],
+                "total": last["total"],
+            }
+
+    def _newer(self, seen: int) -> List[Progress]:
+        return [progress for progress in self._progress if progress.seq > seen]
+
+
+class JobTable:
+    """Every job of this core. `persistent` is a daemon's: outcomes are spooled and outlive connection and core."""
+
+    def __init__(self, folder: WorkFolder, build: str, persistent: bool, log: Log) -> None:
+        self._folder = folder
+        self._build = build
+        self._persistent = persistent
+        self._log = log
+        self._spool = Spool(folder.jobs)
+        self._device_lock = JobLock(folder.lock_path)
+        self._lock = threading.Lock()
+        self._jobs: Dict[str, Job] = {}
+        self._running: Optional[Job] = None
+        self._thread: Optional[threading.Thread] = None
+        self._closed = False
+        self._spool.sweep()
+        if persistent:
+            self._restore()
+
+    def start(self, params: Mapping[str, Any], body: Buffer, tensors: Any, token: str, host: str) -> str:
+        """Checks everything that is cheap, takes the device, and starts the worker. Raises Fault."""
+        checked = check_params(params)
+        with self._lock:
+            if self._closed:
+                raise Fault("busy", "the agent is ending")
+            lock_fd = self._device_lock.acquire(host)
+            try:
+                checked["files"] = {
+                    role: self._folder.verified_file(sha256) for role, sha256 in checked["files"].items()
+                }
+                record = Record(
+                    os.urandom(6).hex(), checked["kind"], "running", rfc3339_now(), token, host, self._build,
+                    os.getpid(), self._persistent,
+                )  # fmt: skip
+                log_path = self._spool.create(record)
+            except BaseException:
+                os.close(lock_fd)
+                raise
+            job = Job(record)
+            meta = {"id": 1, "method": "job", "params": checked, "tensors": tensors}
+            job.worker = Worker(Frame(FrameType.REQUEST, meta, body), log_path, lock_fd, job.on_progress)
+            self._jobs[record.job] = job
+            self._running = job
+            self._thread = threading.Thread(
+                target=self._supervise, args=(job, job.worker, lock_fd), name="job", daemon=True
+            )
+            self._thread.start()
+        self._log.line("job %s: %s on %s for %s" % (record.job, record.kind, checked["backend"], host))
+        return record.job
+
+    def find(self, job: Any, token: str) -> Job:
+        """The token's job of that id. Raises Fault no_job."""
+        with self._lock:
+            found = self._jobs.get(job) if isinstance(job, str) else None
+        if found is None or found.record.token != token:
+            raise Fault("no_job", "no job %.40r of this client" % (job,))
+        return found
+
+    def outcome(self, job: Job) -> Frame:
+        """The finished job's RESPONSE or ERROR frame, from the spool where it lies there."""
+        assert job.outcome is not None
+        if job.outcome.meta.get("spooled"):
+            try:
+                return self._spool.load(job.record.job)
+            except (OSError, WireError) as error:
+                return error_frame(Fault("internal", "the spooled result cannot be read: %s" % error))
+        return job.outcome
+
+    def cancel(self, job: Job) -> None:
+        """Kills a running job's worker and returns when it is gone; a finished job stays as it is."""
+        if job.outcome is None and job.worker is not None:
+            job.worker.stop(Fault("cancelled", "the job was cancelled"))
+            job.wait_end()
+
+    def acknowledge(self, job: Job) -> None:
+        """Deletes a finished job and its spooled result. Raises Fault bad_request while it runs."""
+        if job.outcome is None:
+            raise Fault("bad_request", "job %s still runs: cancel it or wait for it" % job.record.job)
+        with self._lock:
+            self._jobs.pop(job.record.job, None)
+        self._spool.remove(job.record.job)
+
+    def records(self, token: str) -> List[Record]:
+        """The token's jobs, oldest first."""
+        with self._lock:
+            found = [job.record for job in self._jobs.values() if job.record.token == token]
+        return sorted(found, key=lambda record: (record.since, record.job))
+
+    def running(self) -> Optional[Job]:
+        """This core's running job."""
+        with self._lock:
+            return self._running
+
+    def busy(self) -> Optional[Dict[str, Any]]:
+        """Who holds the device, of this core or of another: {"by", "since"} or None."""
+        return self._device_lock.holder()
+
+    def require_idle(self) -> None:
+        """Raises Fault busy while a job of this core runs."""
+        running = self.running()
+        if running is not None:
+            holder = {"by": running.record.host, "since": running.record.since}
+            raise Fault("busy", describe_busy(holder), detail=holder)
+
+    def close(self) -> None:
+        """Kills a running job, waits until it is gone, and removes what is not to be kept."""
+        with self._lock:
+            self._closed = True
+            running, thread = self._running, self._thread
+        if running is not None and running.worker is not None:
+            running.worker.stop(Fault("cancelled", "the agent ended while the job ran"))
+        if thread is not None:
+            thread.join()
+        if not self._persistent:
+            for job in list(self._jobs):
+                self._spool.remove(job)
+
+    def _supervise(self, job: Job, worker: Worker, lock_fd: int) -> None:
+        state = "done"
+        try:
+            answer = worker.run()
+            outcome = Frame(FrameType.RESPONSE, answer.meta, answer.body)
+        except Fault as fault:
+            state = "cancelled" if fault.code == "cancelled" else "failed"
+            outcome = error_frame(fault)
+        except Exception as error:
+            state = "failed"
+            outcome = error_frame(Fault("internal", "%s: %s" % (type(error).__name__, error)))
+        finally:
+            os.close(lock_fd)
+        record = job.record._replace(state=state)
+        if self._persistent:
+            try:
+                self._spool.save(record, outcome)
+                outcome = Frame(outcome.type, {"spooled": True})
+            except OSError as error:
+                # Better in memory than lost; if the daemon dies before the host asks, the job is reported as failed.
+                self._log.line("job %s: cannot spool its result: %s" % (record.job, error))
+        with self._lock:
+            self._running = None
+        self._log.line("job %s: %s" % (record.job, state))
+        job.finish(record, outcome)
+
+    def _restore(self) -> None:
+        """Takes over the spooled jobs of this build's last daemon; what it left running has failed."""
+        for record in self._spool.records():
+            if not record.persistent or record.build != self._build:
+                continue
+            if record.state == "running":
+                record = record._replace(state="failed")
+                fault = Fault("internal", "the agent died while job %s ran: start it again" % record.job)
+                self._spool.save(record, error_frame(fault))
+            self._jobs[record.job] = Job(record, Frame(FrameType.RESPONSE, {"spooled": True}))
+
+
+def error_frame(fault: Fault) -> Frame:
+    """An ERROR frame yet without the id of its request."""
+    return Frame(FrameType.ERROR, {"error": fault.to_meta()})
+
+
+def check_params(params: Mapping[str, Any]) -> Dict[str, Any]:
+    """A copy of job.start's params with every field present and of its type. Raises Fault naming the field."""
+    unknown = sorted(set(params) - START_PARAMS)
+    if unknown:
+        raise Fault("bad_request", "job.start: unknown params %s" % unknown)
+    checked: Dict[str, Any] = {
+        "kind": params.get("kind"),
+        "backend": params.get("backend"),
+        "files": params.get("files", {}),
+        "options": params.get("options", {}),
+        "threads": params.get("threads", 1),
+        "affinity": params.get("affinity"),
+        "accelerator": params.get("accelerator", "cpu"),
+        "limits": params.get("limits", {}),
+        "plan": params.get("plan", {}),
+    }
+    if checked["kind"] not in KINDS:
+        raise Fault("bad_request", "unknown job kind %.40r; known: %s" % (checked["kind"], " ".join(KINDS)))
+    if checked["backend"] not in REGISTRY:
+        raise Fault(
+            "backend_missing",
+            "this agent has no backend %.40r; it has: %s" % (checked["backend"], " ".join(REGISTRY)),
+        )
+    if checked["accelerator"] not in ACCELERATORS:
+        raise Fault(
+            "unsupported_accelerator",
+            "no accelerator %.40r here; this agent has: %s"
+            % (checked["accelerator"], " ".join(ACCELERATORS)),
+        )
+    for name in ("files", "options", "limits", "plan"):
+        if not isinstance(checked[name], dict):
+            raise Fault("bad_request", "job.start: %s is not an object" % name)
+    roles = REGISTRY[checked["backend"]].roles
+    if sorted(checked["files"]) != sorted(roles):
+        raise Fault(
+            "bad_request",
+            "%s takes the files %s, got %s" % (checked["backend"], sorted(roles), sorted(checked["files"])),
+        )
+    if not _is_count(checked["threads"]) or not 1 <= checked["threads"] <= MAX_THREADS:
+        raise Fault("bad_request", "job.start: threads=%.40r" % (checked["threads"],))
+    affinity = checked["affinity"]
+    if affinity is not None and not (isinstance(affinity, list) and all(_is_count(cpu) for cpu in affinity)):
+        raise Fault("bad_request", "job.start: affinity is a list of CPU numbers or null")
+    for name, value in checked["limits"].items():
+        if name not in ("timeout_ms", "memory_bytes"):
+            raise Fault("bad_request", "job.start: unknown limit %.40r" % (name,))
+        if value is not None and (not _is_count(value) or value == 0):
+            raise Fault("bad_request", "job.start: limit %s=%.40r" % (name, value))
+    _check_plan(checked["kind"], checked["plan"])
+    return checked
+
+
+def _check_plan(kind: str, plan: Dict[str, Any]) -> None:
+    if kind == "bench":
+        Plan.from_meta(plan)
+    elif kind == "memory":
+        if set(plan) != {"runs"} or not _is_count(plan["runs"]) or plan["runs"] < 1:
+            raise Fault("bad_request", 'a memory job\'s plan is {"runs": at least 1}, got %.80r' % (plan,))
+    elif plan:
+        raise Fault("bad_request", "an infer job's plan is empty, got %.80r" % (plan,))
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0

@@ -1,0 +1,225 @@
+"""One runtime, one model, one job: the process that is measured, and that may crash.
+
+It reads one REQUEST from its socket, sends PROGRESS at each phase, and ends with a RESPONSE or an ERROR.
+Phases: start, import, load, bind, first, warmup, run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import Any, Dict, List, Optional, Tuple
+
+from edgeflow_agent import channel, sysinfo
+from edgeflow_agent.faults import Fault
+from edgeflow_agent.wire import Frame, FrameType, Tensor, WireError, tensors_of, with_tensors
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PROGRESS_PERIOD_NS = 200 * 1000 * 1000
+
+
+def main(fd: int, lock_fd: int) -> int:
+    """Serves the one job that arrives on the inherited socket `fd`; gives the exit code.
+
+    `lock_fd` is the device's job lock: this process keeps it held for as long as it lives.
+    """
+    _die_with_parent()
+    _enable_fault_handler()
+    os.set_inheritable(fd, False)
+    os.set_inheritable(lock_fd, False)
+    connection = socket.socket(fileno=fd)
+    interpreter_bytes = sysinfo.rss_bytes(os.getpid())
+    stream = channel.SocketStream(connection)
+    request = stream.read_frame()
+    if request is None:
+        return 0
+    threading.Thread(target=_exit_with_core, args=(connection,), daemon=True).start()
+    job = _Job(stream, request, interpreter_bytes)
+    try:
+        answer = job.run()
+    except Fault as fault:
+        answer = Frame(FrameType.ERROR, {"id": 1, "error": _at_phase(fault, job.phase).to_meta()})
+    except MemoryError:
+        fault = Fault("out_of_memory", "the worker ran out of memory", phase=job.phase)
+        answer = Frame(FrameType.ERROR, {"id": 1, "error": fault.to_meta()})
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        fault = Fault("internal", "%s: %s" % (type(error).__name__, error), phase=job.phase)
+        answer = Frame(FrameType.ERROR, {"id": 1, "error": fault.to_meta()})
+    _flush_output()
+    stream.write_frame(answer)
+    # No interpreter shutdown: a runtime's destructors may crash after the answer is already given.
+    os._exit(0)
+
+
+class _Job:
+    def __init__(
+        self, stream: channel.SocketStream, request: Frame, interpreter_bytes: Optional[int]
+    ) -> None:
+        self.phase = "start"
+        self._stream = stream
+        self._params: Dict[str, Any] = request.meta["params"]
+        self._tensors = tensors_of(request)
+        self._interpreter_bytes = interpreter_bytes
+        self._phases_ns: Dict[str, int] = {}
+        self._phase_began_ns = time.monotonic_ns()
+        self._progress_ns = 0
+
+    def run(self) -> Frame:
+        params = self._params
+        affinity = _set_affinity(params["affinity"])
+        before_import = self._rss()
+        self._enter("import")
+        from edgeflow_agent.backends import base
+
+        backend = base.create(params["backend"])
+        imported = self._rss()
+        self._enter("load")
+        backend.load(params["files"], params["options"], params["threads"])
+        loaded = self._rss()
+        result: Dict[str, Any] = {"affinity": affinity}
+        tensors: List[Tensor] = []
+        sets = _input_sets(self._tensors)
+        self._enter("bind")
+        backend.bind(sets[0][1])
+        self._enter("first")
+        backend.run()
+        self._end_phase()
+        if params["kind"] == "infer":
+            tensors = self._infer(backend, sets)
+        elif params["kind"] == "bench":
+            tensors = self._bench(backend, result)
+        else:
+            self._enter("run")
+            for _ in range(params["plan"]["runs"] - 1):
+                backend.run()
+            result["interpreter_bytes"] = self._interpreter_bytes
+            result["runtime_bytes"] = _grown(before_import, imported)
+            result["model_bytes"] = _grown(imported, loaded)
+            result["peak_rss_bytes"] = sysinfo.own_peak_rss_bytes()
+        self._end_phase()
+        result["runtime"] = backend.info().to_json()
+        result["inputs"], result["outputs"] = backend.inputs(), backend.outputs()
+        result["init_ns"] = self._phases_ns["load"]
+        result["first_ns"] = self._phases_ns["first"]
+        result["phases_ns"] = self._phases_ns
+        try:
+            return with_tensors(FrameType.RESPONSE, {"id": 1, "result": result}, tensors)
+        except WireError as error:
+            raise Fault("run_failed", "the outputs do not fit one frame: %s" % error) from error
+
+    def _infer(self, backend: Any, sets: List[Tuple[int, List[Tensor]]]) -> List[Tensor]:
+        found = []
+        self._enter("run")
+        for position, (number, inputs) in enumerate(sets):
+            if position > 0:  # the first set has been bound and run already
+                backend.bind(inputs)
+                backend.run()
+            found.extend(tensor._replace(set=number) for tensor in backend.read())
+            self._progress("run", position + 1, len(sets), "")
+        return found
+
+    def _bench(self, backend: Any, result: Dict[str, Any]) -> List[Tensor]:
+        from edgeflow_agent import harness
+
+        plan = harness.Plan.from_meta(self._params["plan"])
+        measured = harness.bench(backend.run, plan, self._progress)
+        result["stop"] = measured.stop
+        result["clock"] = harness.clock_facts()
+        found = []
+        for name in ("warmup_ns", "samples_ns", "starts_ns"):
+            values = getattr(measured, name)
+            if sys.byteorder == "big":
+                values.byteswap()
+            found.append(Tensor(name, "int64", (len(values),), values.tobytes()))
+        return found
+
+    def _rss(self) -> Optional[int]:
+        # Only a memory job may read /proc between phases: others are timed.
+        return sysinfo.rss_bytes(os.getpid()) if self._params["kind"] == "memory" else None
+
+    def _enter(self, phase: str) -> None:
+        self._end_phase()
+        self._progress(phase, 0, 0, "")
+        self._phase_began_ns = time.monotonic_ns()
+
+    def _end_phase(self) -> None:
+        if self.phase not in self._phases_ns:
+            self._phases_ns[self.phase] = time.monotonic_ns() - self._phase_began_ns
+
+    def _progress(self, phase: str, done: int, total: int, note: str) -> None:
+        now = time.monotonic_ns()
+        if phase == self.phase and now - self._progress_ns < PROGRESS_PERIOD_NS:
+            return
+        self.phase = phase
+        self._progress_ns = now
+        meta = {"id": 1, "phase": phase, "done": done, "total": total, "note": note}
+        self._stream.write_frame(Frame(FrameType.PROGRESS, meta))
+
+
+def _input_sets(tensors: List[Tensor]) -> List[Tuple[int, List[Tensor]]]:
+    """Input sets in order of their numbers; a tensor without a number belongs to set 0."""
+    sets: Dict[int, List[Tensor]] = {}
+    for tensor in tensors:
+        sets.setdefault(tensor.set or 0, []).append(tensor)
+    return sorted(sets.items())
+
+
+def _grown(before: Optional[int], after: Optional[int]) -> Optional[int]:
+    return None if before is None or after is None else after - before
+
+
+def _at_phase(fault: Fault, phase: str) -> Fault:
+    if not fault.phase:
+        fault.phase = phase
+    return fault
+
+
+def _set_affinity(cpus: Optional[List[int]]) -> Optional[List[int]]:
+    """Pins this process before the runtime starts its threads; gives what the kernel took, None if not asked."""
+    if cpus is None:
+        return None
+    if not hasattr(os, "sched_setaffinity"):
+        raise Fault("bad_request", "this system has no CPU affinity; leave affinity out")
+    allowed = sorted(os.sched_getaffinity(0))
+    if not cpus or not set(cpus) <= set(allowed):
+        raise Fault("bad_request", "affinity %s is not within this device's CPUs %s" % (cpus, allowed))
+    os.sched_setaffinity(0, cpus)
+    return sorted(os.sched_getaffinity(0))
+
+
+def _die_with_parent() -> None:
+    """Asks the kernel to kill this process when the core dies, even in a long native call (prctl(2), Linux)."""
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+
+
+def _exit_with_core(connection: socket.socket) -> None:
+    """Ends the process when the core's end of the socket closes: the core sends nothing after the request."""
+    try:
+        connection.recv(1)
+    finally:
+        os._exit(1)
+
+
+def _enable_fault_handler() -> None:
+    import faulthandler
+
+    faulthandler.enable()
+
+
+def _flush_output() -> None:
+    """Brings what native code printed into the log file: C's stdout is buffered when it is a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ctypes.CDLL(None).fflush(None)

@@ -1,0 +1,150 @@
+"""Content-addressed folders, written whole or not at all, checked on every hit.
+
+    ROOT/<kind>/<key[:2]>/<key>/      the files of one entry, and entry.json with the SHA-256 of each
+    ROOT/tmp/                         entries being built; renamed into place when complete
+
+Two processes may build one entry at the same time: the first rename wins and the other's copy is dropped.
+An entry whose files do not match entry.json is set aside and built again. Anything may be deleted at any
+time while nothing uses it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgeflow_converters import digest
+from edgeflow_converters.errors import CacheUnwritable
+
+_MANIFEST = "entry.json"
+_STALE_AFTER_S = 24 * 3600.0
+_UNWRITABLE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST,
+    errno.EFBIG, errno.EIO,
+}  # fmt: skip
+
+
+class Cache:
+    """Entries under one root folder. Creating it touches nothing."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def find(self, kind: str, key: str) -> Path | None:
+        """The folder of an intact entry, or None. A damaged entry is removed."""
+        folder = self._folder(kind, key)
+        if not folder.is_dir():
+            return None
+        if _is_intact(folder):
+            return folder
+        with self._writing():
+            self._set_aside(folder)
+        return None
+
+    def build(self, kind: str, key: str, fill: Callable[[Path], None]) -> Path:
+        """The folder of the entry, after `fill` wrote its files into an empty one.
+
+        What `fill` raises is passed on and nothing remains. Raises CacheUnwritable.
+        """
+        with self.workspace() as work:
+            fresh = work / "entry"
+            with self._writing():
+                fresh.mkdir()
+            fill(fresh)
+            with self._writing():
+                _write_manifest(fresh)
+                return self._publish(fresh, self._folder(kind, key))
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """A private folder on the cache's file system, removed at the end. Raises CacheUnwritable."""
+        with self._writing():
+            scratch = self._root / "tmp"
+            scratch.mkdir(parents=True, exist_ok=True)
+            _remove_stale(scratch)
+            folder = Path(tempfile.mkdtemp(dir=scratch))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _folder(self, kind: str, key: str) -> Path:
+        return self._root / kind / key[:2] / key
+
+    def _publish(self, fresh: Path, final: Path) -> Path:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            fresh.rename(final)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            if not _is_intact(final):  # else another process was first: its copy is as good as ours
+                self._set_aside(final)
+                fresh.rename(final)
+        return final
+
+    def _set_aside(self, folder: Path) -> None:
+        scratch = self._root / "tmp"
+        scratch.mkdir(parents=True, exist_ok=True)
+        grave = Path(tempfile.mkdtemp(dir=scratch))
+        try:
+            folder.rename(grave / "damaged")
+        except FileNotFoundError:
+            pass  # another process removed it first
+        shutil.rmtree(grave, ignore_errors=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise unwritable(self._root, error) from error
+
+
+def unwritable(root: Path, error: OSError) -> CacheUnwritable | OSError:
+    """`error` as CacheUnwritable when it is about permissions, space or the kind of file; else unchanged."""
+    if error.errno not in _UNWRITABLE:
+        return error
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return CacheUnwritable(
+            f"no space left in the cache folder {root}",
+            hint="free some space; the cache may be deleted at any time",
+        )
+    return CacheUnwritable(
+        f"cannot write the cache folder {root}: {error.strerror}",
+        hint="make it a folder you may write to, or choose another",
+    )
+
+
+def _write_manifest(folder: Path) -> None:
+    files = {
+        str(path.relative_to(folder)): digest.of_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    (folder / _MANIFEST).write_text(json.dumps({"files": files}, indent=1))
+
+
+def _is_intact(folder: Path) -> bool:
+    try:
+        files: dict[str, str] = json.loads((folder / _MANIFEST).read_text())["files"]
+        return bool(files) and all(digest.of_file(folder / name) == sha for name, sha in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _remove_stale(scratch: Path) -> None:
+    """Drop what killed processes left behind more than a day ago."""
+    horizon = time.time() - _STALE_AFTER_S
+    for folder in scratch.iterdir():
+        try:
+            if folder.stat().st_mtime < horizon:
+                shutil.rmtree(folder, ignore_errors=True)
+        except FileNotFoundError:
+            continue

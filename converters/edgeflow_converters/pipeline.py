@@ -1,0 +1,223 @@
+"""convert(): from a model file to a verified artifact in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeflow_converters import digest, precision
+from edgeflow_converters.arrays import load_sets, save_sets
+from edgeflow_converters.artifact import read_artifact, write_artifact
+from edgeflow_converters.base import Artifact, Converter, ConvertRequest, Product, ProgressFn
+from edgeflow_converters.cache import Cache
+from edgeflow_converters.check import Tolerance, Verdict, compare, tolerance_for
+from edgeflow_converters.errors import (
+    ConverterFailed,
+    NumericsDisagree,
+    ShapeMismatch,
+    UnsupportedModel,
+)
+from edgeflow_converters.inspect import ModelInfo, inspect_model
+from edgeflow_converters.reference import reference_outputs
+from edgeflow_converters.runners import process
+from edgeflow_converters.shapes import pinned_shapes, require_samples_fit
+from edgeflow_converters.targets import get_target
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Part of every artifact's key: raise it when a change here makes other artifacts of the same request.
+CONVERTER_VERSION = "1"
+
+_RANDOM_OPS = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
+
+
+def convert(
+    request: ConvertRequest,
+    cache_root: Path,
+    progress: ProgressFn,
+    *,
+    tools_root: Path | None = None,
+) -> Artifact:
+    """The verified artifact for `request`, from the cache or made now.
+
+    `progress` gets the name of each phase as it begins. External tools are looked for, and fetched into,
+    `tools_root` (default: `cache_root`/tools).
+
+    Raises a ConvertError: UnknownTarget and NotOffered for the runtime and precision, ModelUnreadable,
+    ShapeMismatch and UnsupportedModel for the model, ToolMissing, ConverterFailed, NumericsDisagree when the
+    product is not what the model is, CacheUnwritable. Nothing is committed unless it is verified.
+    """
+    precision.lookup(request.runtime, request.precision)
+    progress("inspect")
+    info = inspect_model(request.source)
+    shapes = pinned_shapes(info.inputs, request.input_shapes)
+    if not request.samples:
+        raise ShapeMismatch(
+            "no samples were given to verify the product with", hint="give at least one input set"
+        )
+    require_samples_fit(request.samples, info.inputs, shapes)
+    _require_deterministic(info)
+    target = get_target(request.runtime, tools_root or cache_root / "tools")
+    target.requires(request, info)
+
+    cache = Cache(cache_root)
+    tolerance = request.tolerance or tolerance_for(request.precision)
+    key = _key(request, info, shapes, target, tolerance)
+    found = cache.find("artifact", key)
+    if found is not None:
+        return read_artifact(found, cached=True)
+
+    progress("reference")
+    reference = reference_outputs(
+        request.source, info.sha256, request.samples, cache, timeout_s=request.timeout_s
+    )
+    with cache.workspace() as work:
+        job = _Job(request, info, shapes, target, tolerance, reference, work, progress)
+        folder = cache.build("artifact", key, lambda out: job.write(key, out))
+    return read_artifact(folder, cached=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One conversion after its request was checked. `work` is scratch space."""
+
+    request: ConvertRequest
+    info: ModelInfo
+    shapes: dict[str, tuple[int, ...]]
+    target: Converter
+    tolerance: Tolerance
+    reference: Sequence[dict[str, NDArray[Any]]]
+    work: Path
+    progress: ProgressFn
+
+    def write(self, key: str, out: Path) -> None:
+        """Fill `out` with the product's files and artifact.json."""
+        save_sets(self._samples, self.request.samples)
+        save_sets(self.work / "reference.npz", self.reference)
+        # Simplifying helps most models and breaks a few (a GRU that ncnn then cannot load): the first
+        # variant that verifies is kept, and if none does, the first one's diagnosis counts.
+        failure: ConverterFailed | UnsupportedModel | NumericsDisagree | None = None
+        for simplify in (True, False):
+            folder = self.work / ("simplified" if simplify else "plain")
+            folder.mkdir()
+            try:
+                prepared, notes = self._prepare(folder, simplify=simplify)
+                product, verdict = self._convert_and_verify(prepared, folder)
+            except (ConverterFailed, UnsupportedModel, NumericsDisagree) as error:
+                failure = failure or error
+                continue
+            if failure is not None:
+                notes = [f"not simplified: the simplified model failed ({failure.message})", *notes]
+            self._commit(key, out, folder / "product", product, verdict, notes)
+            return
+        assert failure is not None
+        raise failure
+
+    @property
+    def _samples(self) -> Path:
+        return self.work / "samples.npz"
+
+    def _prepare(self, folder: Path, *, simplify: bool) -> tuple[Path, list[str]]:
+        self.progress("prepare")
+        prepared = folder / "prepared.onnx"
+        spec = {
+            "source": str(self.request.source.resolve()),
+            "out": str(prepared),
+            "shapes": self.shapes,
+            "samples": str(self._samples),
+            "reference": str(self.work / "reference.npz"),
+            "simplify": simplify,
+            "rewrites": list(self.target.rewrites),
+        }
+        what = f"preparing {self.request.source.name}"
+        answer = process.call("prepare", spec, what=what, cwd=folder, timeout_s=self.request.timeout_s)
+        return prepared, list(answer["notes"])
+
+    def _convert_and_verify(self, prepared: Path, folder: Path) -> tuple[Product, Verdict]:
+        self.progress("convert")
+        out = folder / "product"
+        out.mkdir()
+        product = self.target.convert(replace(self.request, source=prepared), out, self.progress)
+        self.progress("verify")
+        result = folder / "outputs.npz"
+        self.target.run(product, out, self._samples, result, folder, self.request.timeout_s)
+        verdict = compare(
+            self.reference, load_sets(result), self.tolerance, top1_outputs=self.request.top1_outputs
+        )
+        if not verdict.passed:
+            raise NumericsDisagree(
+                f"{self.request.runtime} {self.request.precision} of {self.request.source.name} disagrees with "
+                f"ONNX Runtime: {verdict.reasons[0]}",
+                hint="nothing was kept; try another precision or runtime",
+                log="\n".join((*verdict.reasons, *verdict.warnings)),
+            )
+        return product, verdict
+
+    def _commit(
+        self, key: str, out: Path, folder: Path, product: Product, verdict: Verdict, notes: Sequence[str]
+    ) -> None:
+        self.progress("commit")
+        for name in product.files.values():
+            (folder / name).rename(out / name)
+        artifact = Artifact(
+            path=out,
+            key=key,
+            runtime=self.request.runtime,
+            precision=self.request.precision,
+            weights_dtype=product.weights_dtype,
+            compute_dtype=product.compute_dtype,
+            source_sha256=self.info.sha256,
+            files=product.files,
+            sha256={role: digest.of_file(out / name) for role, name in product.files.items()},
+            size_bytes=sum((out / name).stat().st_size for name in product.files.values()),
+            inputs=product.inputs,
+            outputs=product.outputs,
+            runtime_options=product.runtime_options,
+            tools={**_tool_versions(), **product.tools},
+            notes=(*notes, *product.notes),
+            verdict=verdict,
+            cached=False,
+        )
+        write_artifact(artifact, out)
+
+
+def _require_deterministic(info: ModelInfo) -> None:
+    random = sorted(_RANDOM_OPS & set(info.op_counts))
+    if random:
+        raise UnsupportedModel(
+            f"{info.path} draws random numbers ({random[0]}): its outputs cannot be compared",
+            hint="make the random values an input of the model",
+        )
+
+
+def _tool_versions() -> dict[str, str]:
+    return {name: version(name) for name in ("onnx", "onnxsim", "onnxruntime")}
+
+
+def _key(
+    request: ConvertRequest,
+    info: ModelInfo,
+    shapes: dict[str, tuple[int, ...]],
+    target: Converter,
+    tolerance: Tolerance,
+) -> str:
+    return digest.of_json(
+        {
+            "converter": CONVERTER_VERSION,
+            "source": info.sha256,
+            "shapes": {name: list(shape) for name, shape in shapes.items()},
+            "runtime": request.runtime,
+            "precision": request.precision,
+            "options": dict(request.options),
+            "tools": {**_tool_versions(), **target.versions()},
+            "samples": digest.of_samples(request.samples),
+            "tolerance": tolerance.to_json(),
+            "top1_outputs": list(request.top1_outputs),
+        }
+    )

@@ -1,0 +1,201 @@
+"""From a model as it was exported to one that converters understand. Changes form, never meaning.
+
+Drops initializers from the inputs, pins shapes, upgrades the opset, simplifies, and applies the rewrites
+a target asks for. Each step's result is run and compared with the reference before the next; a step that
+breaks or changes the model is left out, with a note. Runs in a subprocess (runners/prepare.py): onnxsim
+and the version converter are native code that may crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeflow_converters import rewrites
+from edgeflow_converters.check import TOLERANCES, compare
+from edgeflow_converters.errors import ConverterFailed, ConvertError, UnsupportedModel
+from edgeflow_converters.inspect import all_nodes, standard_opset
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgeflow_converters.base import Tensors
+
+MIN_OPSET = 13
+
+
+def prepare(
+    source: Path,
+    out: Path,
+    *,
+    shapes: Mapping[str, tuple[int, ...]],
+    samples: Sequence[Tensors],
+    reference: Sequence[Tensors],
+    simplify: bool,
+    rewrite_names: Sequence[str],
+) -> list[str]:
+    """Write the prepared model of `source` to `out`; returns notes on what was done or given up.
+
+    `reference` holds the source's outputs for `samples`. Raises ConverterFailed if even the pinned model
+    does not reproduce them.
+    """
+    import onnx
+
+    model = onnx.load(source)
+    trial = _Trial(out.with_suffix(".trial.onnx"), samples, reference)
+    drop_initializers_from_inputs(model)
+    pin(model, shapes, {name: array.shape for name, array in reference[0].items()})
+    drop_unused_opsets(model)
+    problem = trial.problem(model)
+    if problem:
+        raise ConverterFailed(f"pinning the shapes of {source.name} changed its outputs: {problem}")
+
+    notes: list[str] = []
+    steps: list[tuple[str, Callable[[onnx.ModelProto], onnx.ModelProto]]] = []
+    if standard_opset(model) < MIN_OPSET:
+        steps.append((f"opset upgrade {standard_opset(model)} -> {MIN_OPSET}", upgrade_opset))
+    if simplify:
+        steps.append(("onnxsim", simplified))
+    steps.append(("constants as initializers", lift_constants))
+    for name in rewrite_names:
+        steps.append((f"rewrite {name}", rewrites.get(name)))
+    for what, step in steps:
+        model = _attempt(what, step, model, trial, notes)
+    drop_unused_initializers(model)
+    onnx.save(model, out)
+    return notes
+
+
+def drop_initializers_from_inputs(model: onnx.ModelProto) -> None:
+    """Before IR version 4 weights had to be listed as inputs; pnnx then takes the first for the image."""
+    names = {tensor.name for tensor in model.graph.initializer}
+    kept = [value for value in model.graph.input if value.name not in names]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.ir_version = max(model.ir_version, 4)
+
+
+def drop_unused_opsets(model: onnx.ModelProto) -> None:
+    """Imports of operator sets that no node uses: the version converter refuses a model with two."""
+    used = {"", *(node.domain for node in all_nodes(model.graph))}
+    used.update(function.domain for function in model.functions)
+    kept = [entry for entry in model.opset_import if entry.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+
+
+def pin(
+    model: onnx.ModelProto,
+    input_shapes: Mapping[str, tuple[int, ...]],
+    output_shapes: Mapping[str, tuple[int, ...]],
+) -> None:
+    """Give every graph input and output its fixed shape; inner shapes are left to inference."""
+    del model.graph.value_info[:]
+    for values, shapes in ((model.graph.input, input_shapes), (model.graph.output, output_shapes)):
+        for value in values:
+            tensor = value.type.tensor_type
+            tensor.ClearField("shape")
+            tensor.shape.SetInParent()
+            for size in shapes[value.name]:
+                tensor.shape.dim.add().dim_value = size
+
+
+def upgrade_opset(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model at MIN_OPSET, by ONNX's own converter."""
+    import onnx.version_converter
+
+    return onnx.version_converter.convert_version(model, MIN_OPSET)
+
+
+def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model after constant folding and shape inference by onnxsim. Raises ConverterFailed if it gives up."""
+    import onnxsim
+
+    result, checked = onnxsim.simplify(model, check_n=0)
+    if not checked:
+        raise ConverterFailed("onnxsim gave up")
+    return result
+
+
+def lift_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Constant nodes of the main graph as initializers: where pnnx and the rewrites look for weights."""
+    kept = []
+    for node in model.graph.node:
+        value = next((a.t for a in node.attribute if a.name == "value"), None)
+        if node.op_type != "Constant" or value is None:
+            kept.append(node)
+            continue
+        tensor = model.graph.initializer.add()
+        tensor.CopyFrom(value)
+        tensor.name = node.output[0]
+    if len(kept) < len(model.graph.node):
+        del model.graph.node[:]
+        model.graph.node.extend(kept)
+    return model
+
+
+def drop_unused_initializers(model: onnx.ModelProto) -> None:
+    """Weights that no node reads."""
+    used = {name for node in all_nodes(model.graph) for name in node.input}
+    used.update(value.name for value in model.graph.output)
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+
+
+class _Trial:
+    """Runs a candidate over the samples and compares it with the reference."""
+
+    def __init__(self, path: Path, samples: Sequence[Tensors], reference: Sequence[Tensors]) -> None:
+        self._path = path
+        self._samples = samples
+        self._reference = reference
+
+    def problem(self, model: onnx.ModelProto) -> str:
+        """Why `model` does not do what the source does; "" if it does."""
+        import onnx
+
+        from edgeflow_converters.ort_session import Session
+
+        try:
+            onnx.save(model, self._path)
+            session = Session(self._path, optimise=False)
+            outputs = [session.run(sample) for sample in self._samples]
+        except ConvertError as error:
+            return error.message
+        finally:
+            self._path.unlink(missing_ok=True)
+        verdict = compare(self._reference, outputs, TOLERANCES["fp32"])
+        if all(output.suspect for output in verdict.outputs.values()):
+            return ""  # nothing to tell it by; the gate on the product will say so
+        return "; ".join(verdict.reasons)
+
+
+def _attempt(
+    what: str,
+    step: Callable[[onnx.ModelProto], onnx.ModelProto],
+    model: onnx.ModelProto,
+    trial: _Trial,
+    notes: list[str],
+) -> onnx.ModelProto:
+    """The model after `step`, or before it where the step failed or changed the outputs, with a note."""
+    import onnx
+
+    before = onnx.ModelProto()
+    before.CopyFrom(model)
+    try:
+        after = step(model)
+    except UnsupportedModel:
+        raise
+    except Exception as error:  # native code behind pybind raises whatever it likes
+        notes.append(f"{what} was left out: {' '.join(str(error).split())[:200]}")
+        return before
+    if after == before:
+        return before
+    problem = trial.problem(after)
+    if problem:
+        notes.append(f"{what} was left out, it changed the outputs: {problem}")
+        return before
+    notes.append(what)
+    return after

@@ -1,0 +1,97 @@
+"""What several rewrites need: who makes a value, who reads it, what it holds, which shape it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import onnx
+    from numpy.typing import NDArray
+
+
+class GraphView:
+    """A model's graph indexed by value name. Built once per pass; edits go through it or rebuild it."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
+        self.graph = model.graph
+        self.producer = {name: node for node in self.graph.node for name in node.output}
+        self.readers: dict[str, list[onnx.NodeProto]] = {}
+        for node in self.graph.node:
+            for name in node.input:
+                self.readers.setdefault(name, []).append(node)
+        self.outputs = {value.name for value in self.graph.output}
+        self._initializers = {tensor.name: tensor for tensor in self.graph.initializer}
+        self._taken = {*self.producer, *self._initializers, *(value.name for value in self.graph.input)}
+
+    def constant(self, name: str) -> NDArray[Any] | None:
+        """The value of an initializer; None for anything that is computed."""
+        from onnx import numpy_helper
+
+        tensor = self._initializers.get(name)
+        return None if tensor is None else numpy_helper.to_array(tensor)
+
+    def fresh(self, stem: str) -> str:
+        """A value name that the graph does not have yet."""
+        number = 0
+        while (name := f"{stem}_{number}") in self._taken:
+            number += 1
+        self._taken.add(name)
+        return name
+
+    def add_constant(self, stem: str, array: NDArray[Any]) -> str:
+        """Store `array` as an initializer and return its name."""
+        from onnx import numpy_helper
+
+        name = self.fresh(stem)
+        self.graph.initializer.append(numpy_helper.from_array(array, name))
+        return name
+
+    def replace(self, old: Iterable[onnx.NodeProto], new: Iterable[onnx.NodeProto]) -> None:
+        """Put `new` where the first of `old` stood. The caller keeps the order topological."""
+        drop = {id(node) for node in old}
+        nodes: list[onnx.NodeProto] = []
+        pending = list(new)
+        for node in self.graph.node:
+            if id(node) in drop:
+                nodes.extend(pending)
+                pending = []
+            else:
+                nodes.append(node)
+        copies = [_copy(node) for node in nodes]
+        del self.graph.node[:]
+        self.graph.node.extend(copies)
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """The node's attributes by name, as Python values."""
+    import onnx
+
+    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def inferred_types(model: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
+    """Tensor types (element type and shape) of all values that ONNX's shape inference can tell."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    return {v.name: v.type.tensor_type for v in (*graph.input, *graph.value_info, *graph.output)}
+
+
+def inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Shapes of the values whose every axis inference can tell."""
+    shapes = {}
+    for name, tensor in inferred_types(model).items():
+        dims = tensor.shape.dim
+        if tensor.HasField("shape") and all(dim.WhichOneof("value") == "dim_value" for dim in dims):
+            shapes[name] = tuple(dim.dim_value for dim in dims)
+    return shapes
+
+
+def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
+    import onnx
+
+    copied = onnx.NodeProto()
+    copied.CopyFrom(node)
+    return copied

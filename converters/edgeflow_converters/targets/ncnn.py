@@ -1,0 +1,157 @@
+"""ncnn, by way of pnnx from ONNX.
+
+pnnx exits 0 and leaves operators that ncnn does not have in the .param file, so its exit code counts for
+nothing: every layer is looked up in ncnn, and the product is loaded and run before it counts.
+"""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from edgeflow_converters import precision, tool, tools
+from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, TensorSpec, ToolStatus
+from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
+from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
+from edgeflow_converters.runners import process
+from edgeflow_converters.targets import ncnn_param
+
+_PARAM, _BIN = "model.param", "model.bin"
+_MAX_MAT_DIMS = 4
+
+
+class NcnnConverter:
+    """ONNX to ncnn's .param and .bin."""
+
+    name = "ncnn"
+    rewrites: tuple[str, ...] = ("explicit_padding", "equal_as_arithmetic", "split_fused_heads", "single_step_lstm")
+
+    def __init__(self, tools_root: Path) -> None:
+        self._tools_root = tools_root
+
+    def doctor(self) -> ToolStatus:
+        try:
+            ncnn_version = version("ncnn")
+        except PackageNotFoundError:
+            return ToolStatus(
+                "ncnn", ready=False, missing="the ncnn package", fix="python -m pip install ncnn"
+            )
+        status = tools.pnnx_status(self._tools_root)
+        return ToolStatus(
+            "ncnn", status.ready, f"{ncnn_version}, pnnx {status.version}", status.missing, status.fix
+        )
+
+    def versions(self) -> dict[str, str]:
+        return {"pnnx": tools.PNNX_VERSION, "ncnn": version("ncnn")}
+
+    def requires(self, request: ConvertRequest, info: ModelInfo) -> None:
+        """ncnn knows the standard operators on float32 tensors of up to four axes, one item at a time."""
+        foreign = [op for op in info.op_counts if "::" in op]
+        if foreign:
+            raise UnsupportedModel(
+                f"ncnn cannot run {foreign[0]}: it is outside the standard ONNX operators",
+                hint="export the model with standard operators only, or use --runtime onnxruntime",
+            )
+        for port in (*info.inputs, *info.outputs):
+            if port.dtype != "float32":
+                raise UnsupportedModel(
+                    f"ncnn takes and gives float32; {port.name!r} is {port.dtype}",
+                    hint="move integer inputs and outputs (ids, argmax) out of the model",
+                )
+
+    def convert(self, request: ConvertRequest, out: Path, progress: ProgressFn) -> Product:
+        """pnnx in a private folder; `request.source` is the prepared model."""
+        cell = precision.lookup(self.name, request.precision)
+        pnnx = tools.ensure_pnnx(self._tools_root, progress)
+        info = inspect_model(request.source)
+        progress("pnnx")
+        # pnnx writes half a dozen files beside its input: it gets a copy in a folder of its own.
+        work = out.parent / "pnnx"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        shutil.copyfile(request.source, work / "model.onnx")
+        shapes = ",".join(f"{list(port.shape)}f32".replace(" ", "") for port in info.inputs)
+        argv = [
+            str(pnnx), "model.onnx", f"inputshape={shapes}",
+            f"fp16={int(cell.weights_dtype == 'fp16')}",  # its default is 1
+            f"ncnnparam={_PARAM}", f"ncnnbin={_BIN}",
+        ]  # fmt: skip
+        log = tool.run_checked(argv, name="pnnx", cwd=work, timeout_s=request.timeout_s)
+        for name in (_PARAM, _BIN):
+            if not (work / name).is_file():
+                raise ConverterFailed(f"pnnx said success and wrote no {name}{tool.last_words(log)}", log=log)
+        layers = ncnn_param.parse_param(work / _PARAM)
+        self._require_known_layers(layers, work, info, request.timeout_s)
+        batch = ncnn_param.batch_indexes(work / "model_ncnn.py")
+        for name in (_PARAM, _BIN):
+            shutil.copyfile(work / name, out / name)
+        return Product(
+            files={"param": _PARAM, "bin": _BIN},
+            inputs=tuple(
+                _input_spec(port, f"in{index}", batch.get(f"in{index}"))
+                for index, port in enumerate(info.inputs)
+            ),
+            outputs=tuple(_output_spec(port, f"out{index}") for index, port in enumerate(info.outputs)),
+            runtime_options=dict(cell.runtime_flags),
+            weights_dtype=cell.weights_dtype,
+            compute_dtype=cell.compute_dtype,
+            tools=self.versions(),
+        )
+
+    def run(
+        self, product: Product, folder: Path, samples: Path, result: Path, work: Path, timeout_s: float
+    ) -> None:
+        """Run the product over samples in a subprocess; see runners/ncnn.py."""
+        spec: dict[str, Any] = {
+            "param": str(folder / product.files["param"]),
+            "bin": str(folder / product.files["bin"]),
+            "options": dict(product.runtime_options),
+            "inputs": [item.to_json() for item in product.inputs],
+            "outputs": [item.to_json() for item in product.outputs],
+            "samples": str(samples),
+            "result": str(result),
+        }
+        process.call("ncnn", spec, what="ncnn, running the converted model,", cwd=work, timeout_s=timeout_s)
+
+    def _require_known_layers(
+        self, layers: list[ncnn_param.Layer], work: Path, info: ModelInfo, timeout_s: float
+    ) -> None:
+        kinds = sorted({layer.kind for layer in layers})
+        answer = process.call("ncnn_layers", {"kinds": kinds}, what="ncnn", cwd=work, timeout_s=timeout_s)
+        unknown = [layer for layer in layers if layer.kind in answer["unknown"]]
+        if not unknown:
+            return
+        shapes = ncnn_param.pnnx_shapes(work / "model.pnnx.param")
+        first = unknown[0]
+        others = f", and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise UnsupportedModel(
+            f"ncnn has no layer {first.kind} (ONNX {ncnn_param.onnx_op_of(first.kind)}, pnnx's {first.name}, "
+            f"shapes {shapes.get(first.name, 'unknown')}){others}",
+            hint="pnnx could not express it; change the model's code there, or use --runtime onnxruntime",
+            log="\n".join(f"{layer.kind} {layer.name}" for layer in unknown),
+        )
+
+
+def _input_spec(port: PortInfo, runtime_name: str, batch_axis: int | None) -> TensorSpec:
+    shape = tuple(dim for dim in port.shape if isinstance(dim, int))
+    runtime_shape = shape
+    if batch_axis is not None:
+        if shape[batch_axis] != 1:
+            raise UnsupportedModel(
+                f"ncnn runs one item at a time; input {port.name!r} has {shape[batch_axis]} on axis {batch_axis}",
+                hint="pin the batch axis to 1 in the recipe",
+            )
+        runtime_shape = shape[:batch_axis] + shape[batch_axis + 1 :]
+    if len(runtime_shape) > _MAX_MAT_DIMS:
+        raise UnsupportedModel(
+            f"ncnn tensors have up to {_MAX_MAT_DIMS} axes; input {port.name!r} is {list(shape)}"
+        )
+    return TensorSpec(port.name, port.dtype, shape, runtime_name, runtime_shape or (1,))
+
+
+def _output_spec(port: PortInfo, runtime_name: str) -> TensorSpec:
+    # ncnn gives an output's values in the model's order, with or without an axis of one: a reshape maps it.
+    shape = tuple(dim for dim in port.shape if isinstance(dim, int))
+    return TensorSpec(port.name, port.dtype, shape, runtime_name, shape)

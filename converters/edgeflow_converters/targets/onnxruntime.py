@@ -1,0 +1,73 @@
+"""ONNX Runtime: the prepared ONNX file itself; in fp16, with its weights stored as float16."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+from edgeflow_converters import precision
+from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, TensorSpec, ToolStatus
+from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
+from edgeflow_converters.runners import process
+
+_MODEL = "model.onnx"
+
+
+class OnnxruntimeConverter:
+    """ONNX to ONNX, pinned and simplified."""
+
+    name = "onnxruntime"
+    rewrites: tuple[str, ...] = ()
+
+    def doctor(self) -> ToolStatus:
+        return ToolStatus("onnxruntime", ready=True, version=version("onnxruntime"))
+
+    def versions(self) -> dict[str, str]:
+        return {"onnxruntime": version("onnxruntime")}
+
+    def requires(self, request: ConvertRequest, info: ModelInfo) -> None:
+        """Nothing beyond what the reference run asks for: it is the same runtime."""
+
+    def convert(self, request: ConvertRequest, out: Path, progress: ProgressFn) -> Product:
+        cell = precision.lookup(self.name, request.precision)
+        if cell.weights_dtype == "fp16":
+            progress("store weights as fp16")
+            spec = {"source": str(request.source), "out": str(out / _MODEL)}
+            process.call(
+                "half_weights",
+                spec,
+                what="storing weights as fp16",
+                cwd=out.parent,
+                timeout_s=request.timeout_s,
+            )
+        else:
+            shutil.copyfile(request.source, out / _MODEL)
+        info = inspect_model(request.source)
+        return Product(
+            files={"model": _MODEL},
+            inputs=tuple(_same(port) for port in info.inputs),
+            outputs=tuple(_same(port) for port in info.outputs),
+            runtime_options=dict(cell.runtime_flags),
+            weights_dtype=cell.weights_dtype,
+            compute_dtype=cell.compute_dtype,
+            tools=self.versions(),
+        )
+
+    def run(
+        self, product: Product, folder: Path, samples: Path, result: Path, work: Path, timeout_s: float
+    ) -> None:
+        """Run the product over samples in a subprocess; see runners/onnxruntime.py."""
+        spec = {
+            "model": str(folder / product.files["model"]),
+            "optimise": True,
+            "samples": str(samples),
+            "result": str(result),
+        }
+        what = "ONNX Runtime, running the converted model,"
+        process.call("onnxruntime", spec, what=what, cwd=work, timeout_s=timeout_s)
+
+
+def _same(port: PortInfo) -> TensorSpec:
+    shape = tuple(dim for dim in port.shape if isinstance(dim, int))
+    return TensorSpec(port.name, port.dtype, shape, port.name, shape)

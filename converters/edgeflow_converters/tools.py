@@ -1,0 +1,94 @@
+"""External converters: where they are, which version we drive, how they are fetched."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from edgeflow_converters import tool
+from edgeflow_converters.base import ProgressFn, ToolStatus
+from edgeflow_converters.errors import CacheUnwritable, ConverterFailed, ToolMissing
+
+PNNX_VERSION = "20261020"
+_FETCH_TIMEOUT_S = 900.0
+
+
+def pnnx_path(tools_root: Path) -> Path:
+    """Where ensure_pnnx puts the executable."""
+    return tools_root / f"pnnx-{PNNX_VERSION}" / "pnnx" / "pnnx"
+
+
+def pnnx_fetch_command(tools_root: Path) -> list[str]:
+    """The command that fetches pnnx.
+
+    The wheel declares torch (5 GB) as a requirement, but the executable inside is self-contained: hence
+    --no-deps and a folder of its own instead of an environment.
+    """
+    target = tools_root / f"pnnx-{PNNX_VERSION}"
+    return [
+        sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps",
+        "--no-compile", "--target", str(target), f"pnnx=={PNNX_VERSION}",
+    ]  # fmt: skip
+
+
+def pnnx_status(tools_root: Path) -> ToolStatus:
+    """Whether pnnx is there, without fetching it."""
+    if _is_executable(pnnx_path(tools_root)):
+        return ToolStatus("pnnx", ready=True, version=PNNX_VERSION)
+    return ToolStatus(
+        "pnnx",
+        ready=False,
+        missing=f"pnnx {PNNX_VERSION} is not in {tools_root} yet; the first ncnn conversion fetches it",
+        fix=" ".join(pnnx_fetch_command(tools_root)),
+    )
+
+
+def ensure_pnnx(tools_root: Path, progress: ProgressFn) -> Path:
+    """The pnnx executable, fetched once (30 MB) if it is not there.
+
+    Safe for two processes at once: each installs into a folder of its own and the first rename wins.
+    Raises ToolMissing with the command to run by hand, CacheUnwritable if the folder cannot be written.
+    """
+    executable = pnnx_path(tools_root)
+    if _is_executable(executable):
+        return executable
+    progress(f"fetch pnnx {PNNX_VERSION}")
+    try:
+        tools_root.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix="pnnx-", dir=tools_root))
+    except OSError as error:
+        raise CacheUnwritable(f"cannot write the tools folder {tools_root}: {error.strerror}") from error
+    try:
+        command = pnnx_fetch_command(staging)
+        try:
+            tool.run_checked(command, name="pip", cwd=staging, timeout_s=_FETCH_TIMEOUT_S)
+        except ConverterFailed as error:
+            raise _missing(tools_root, error.message, error.log) from error
+        fetched = pnnx_path(staging)
+        if not fetched.is_file():
+            raise _missing(tools_root, "the package holds no executable for this platform", "")
+        fetched.chmod(0o755)
+        try:
+            fetched.parent.parent.rename(executable.parent.parent)
+        except OSError:
+            if not _is_executable(executable):  # not the other process's finished copy
+                raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return executable
+
+
+def _missing(tools_root: Path, reason: str, log: str) -> ToolMissing:
+    return ToolMissing(
+        f"pnnx {PNNX_VERSION} could not be fetched for {platform.system()} {platform.machine()}: {reason}",
+        hint=f"check the network, or run: {' '.join(pnnx_fetch_command(tools_root))}",
+        log=log,
+    )
+
+
+def _is_executable(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)

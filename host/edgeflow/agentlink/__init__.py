@@ -1,0 +1,1 @@
+"""The host's end of the agent: provisioning it, talking to it, giving it jobs."""

@@ -1,0 +1,204 @@
+"""The three jobs that a host gives an agent: infer, bench, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgeflow.agentlink.session import AgentSession, ProgressFn, Reply
+from edgeflow.errors import AgentError
+from edgeflow_agent import wire
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgeflow.bench.plan import BenchPlan
+    from edgeflow_converters.base import Artifact, Tensors
+
+_LOAD_ALLOWANCE_S = 120.0  # importing a runtime and loading a model on a slow board
+_ANSWER_SLACK_S = 30.0  # between the agent's own limit and ours: its error says more than our timeout
+_MEMORY_RUNS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What every job on one device has in common: an artifact and how to run it."""
+
+    backend: str
+    files: Mapping[str, str]  # role -> sha256, as pushed
+    options: Mapping[str, Any]
+    threads: int
+    affinity: tuple[int, ...] | None
+    accelerator: str
+
+    @classmethod
+    def of(
+        cls, artifact: Artifact, *, threads: int, affinity: tuple[int, ...] | None, accelerator: str
+    ) -> JobSpec:
+        return cls(
+            backend=artifact.runtime,
+            files=artifact.sha256,
+            options=artifact.runtime_options,
+            threads=threads,
+            affinity=affinity,
+            accelerator=accelerator,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOutcome:
+    """What a bench job measured. Times in ns, on the device's monotonic clock."""
+
+    init_ns: int
+    first_ns: int
+    warmup_ns: tuple[int, ...]
+    samples_ns: tuple[int, ...]
+    starts_ns: tuple[int, ...]
+    stop: str
+    sampling: Mapping[str, Any]
+    runtime: Mapping[str, Any]
+    affinity: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryOutcome:
+    """RSS of a worker by steps, in bytes. `interpreter_bytes` is None for a native agent."""
+
+    interpreter_bytes: int | None
+    runtime_bytes: int
+    model_bytes: int
+    peak_rss_bytes: int
+
+
+def infer(
+    session: AgentSession, spec: JobSpec, artifact: Artifact, samples: Sequence[Tensors]
+) -> list[Tensors]:
+    """Runs each input set once on the device; outputs in the source model's names and layouts.
+
+    Raises AgentError when the device's outputs are not those of the artifact in name or size.
+    """
+    tensors = [
+        wire_tensor(tensor.runtime_name, tensor.to_runtime(sample[tensor.name]), set_index)
+        for set_index, sample in enumerate(samples)
+        for tensor in artifact.inputs
+    ]
+    reply = _run(session, "infer", spec, {}, tensors, limit_s=_LOAD_ALLOWANCE_S + 60.0 * len(samples))
+    by_key = {(tensor.set, tensor.name): tensor for tensor in reply.tensors}
+    outputs: list[Tensors] = []
+    for set_index in range(len(samples)):
+        one: dict[str, NDArray[Any]] = {}
+        for tensor in artifact.outputs:
+            found = by_key.get((set_index, tensor.runtime_name))
+            if found is None:
+                raise AgentError(f"the device returned no output '{tensor.name}' ({tensor.runtime_name})")
+            try:
+                one[tensor.name] = tensor.from_runtime(array_of(found))
+            except ValueError as error:
+                raise AgentError(
+                    f"the device returned output '{tensor.name}' with shape {list(found.shape)}, "
+                    f"expected {list(tensor.runtime_shape)}"
+                ) from error
+        outputs.append(one)
+    return outputs
+
+
+def bench(
+    session: AgentSession,
+    spec: JobSpec,
+    artifact: Artifact,
+    sample: Tensors,
+    plan: BenchPlan,
+    *,
+    on_progress: ProgressFn | None = None,
+) -> BenchOutcome:
+    """Measures one input set by the plan, in a fresh worker process."""
+    tensors = [
+        wire_tensor(tensor.runtime_name, tensor.to_runtime(sample[tensor.name]), 0)
+        for tensor in artifact.inputs
+    ]
+    budget_s = (plan.budget_ns + plan.warmup_min_ns) / 1e9
+    # A slow device takes its minimum of samples even past the budget: leave room for that.
+    limit_s = _LOAD_ALLOWANCE_S + 4 * budget_s
+    reply = _run(session, "bench", spec, plan.to_wire(), tensors, limit_s=limit_s, on_progress=on_progress)
+    series = {tensor.name: tuple(array_of(tensor).tolist()) for tensor in reply.tensors}
+    result = reply.result
+    affinity = result["affinity"]
+    return BenchOutcome(
+        init_ns=result["init_ns"],
+        first_ns=result["first_ns"],
+        warmup_ns=series["warmup_ns"],
+        samples_ns=series["samples_ns"],
+        starts_ns=series["starts_ns"],
+        stop=result["stop"],
+        sampling=result["sampling"],
+        runtime=result["runtime"],
+        affinity=None if affinity is None else tuple(affinity),
+    )
+
+
+def memory(session: AgentSession, spec: JobSpec, artifact: Artifact, sample: Tensors) -> MemoryOutcome:
+    """Measures RSS by steps in a worker of its own, so that no timing disturbs it nor is disturbed."""
+    tensors = [
+        wire_tensor(tensor.runtime_name, tensor.to_runtime(sample[tensor.name]), 0)
+        for tensor in artifact.inputs
+    ]
+    result = _run(
+        session, "memory", spec, {"runs": _MEMORY_RUNS}, tensors, limit_s=_LOAD_ALLOWANCE_S + 180.0
+    ).result
+    return MemoryOutcome(
+        interpreter_bytes=result["interpreter_bytes"],
+        runtime_bytes=result["runtime_bytes"],
+        model_bytes=result["model_bytes"],
+        peak_rss_bytes=result["peak_rss_bytes"],
+    )
+
+
+def _run(
+    session: AgentSession,
+    kind: str,
+    spec: JobSpec,
+    plan: Mapping[str, Any],
+    tensors: Sequence[wire.Tensor],
+    *,
+    limit_s: float,
+    on_progress: ProgressFn | None = None,
+) -> Reply:
+    params = {
+        "kind": kind,
+        "backend": spec.backend,
+        "files": dict(spec.files),
+        "options": dict(spec.options),
+        "threads": spec.threads,
+        "affinity": None if spec.affinity is None else list(spec.affinity),
+        "accelerator": spec.accelerator,
+        "limits": {"timeout_ms": int(limit_s * 1000), "memory_bytes": None},
+        "plan": dict(plan),
+    }
+    job = session.call("job.start", params, tensors, runtime=spec.backend).result["job"]
+    reply = session.call(
+        "job.wait",
+        {"job": job},
+        timeout_s=limit_s + _ANSWER_SLACK_S,
+        on_progress=on_progress,
+        runtime=spec.backend,
+    )
+    session.call("job.ack", {"job": job})
+    return reply
+
+
+def wire_tensor(name: str, array: NDArray[Any], set_index: int) -> wire.Tensor:
+    """An array as a tensor of the wire: little-endian, C order."""
+    import numpy as np
+
+    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return wire.Tensor(name, array.dtype.name, array.shape, little.tobytes(), set_index)
+
+
+def array_of(tensor: wire.Tensor) -> NDArray[Any]:
+    """A tensor of the wire as an array that shares its memory."""
+    import numpy as np
+
+    dtype: np.dtype[Any] = np.dtype(tensor.dtype).newbyteorder("<")
+    return np.frombuffer(tensor.data, dtype=dtype).reshape(tensor.shape)

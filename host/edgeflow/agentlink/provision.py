@@ -1,0 +1,171 @@
+"""Brings the agent and model files to a device, each by content hash, nothing twice, and opens a session."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from edgeflow_agent.bundle import build_agent
+from edgeflow_agent.identity import build_of, sources
+
+from edgeflow.agentlink.identity import HostIdentity
+from edgeflow.agentlink.session import AgentSession
+from edgeflow.devices.transports.base import Transport
+from edgeflow.errors import AgentError, UsageError
+
+if TYPE_CHECKING:
+    from edgeflow.devices.device import Device
+    from edgeflow.workspace import Workspace
+    from edgeflow_converters.base import Artifact
+
+NO_DAEMON = 3
+"""Exit code of `attach` when no daemon listens (agent/PROTOCOL.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What a deploy moved to the device, and what was there already."""
+
+    pushed_bytes: int = 0
+    skipped_bytes: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Transfer) -> Transfer:
+        return Transfer(
+            self.pushed_bytes + other.pushed_bytes,
+            self.skipped_bytes + other.skipped_bytes,
+            self.seconds + other.seconds,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "pushed_bytes": self.pushed_bytes,
+            "skipped_bytes": self.skipped_bytes,
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledAgent:
+    """An agent that lies on a device, ready to be started."""
+
+    device: str
+    transport: Transport
+    python: str
+    path: PurePosixPath
+    work_dir: PurePosixPath
+    build: str
+
+    def argv(self, command: str, *arguments: str) -> list[str]:
+        """The command line of one of the agent's commands on the device."""
+        return [self.python, str(self.path), command, "--work", str(self.work_dir), *arguments]
+
+    @property
+    def run_dir(self) -> PurePosixPath:
+        """Where a daemon of this build keeps its socket, pid and log."""
+        return self.work_dir / "run" / self.build
+
+
+def install_agent(device: Device, workspace: Workspace) -> tuple[InstalledAgent, Transfer]:
+    """The agent of this version on the device, pushed unless exactly this build is there already.
+
+    Raises DeviceError.
+    """
+    bundle, build = _bundle(workspace.agent_dir)
+    path = device.work_dir / "agents" / build / "agent.pyz"
+    agent = InstalledAgent(device.spec.name, device.transport, device.python, path, device.work_dir, build)
+    size_bytes = bundle.stat().st_size
+    if device.transport.file_size(path) == size_bytes:
+        return agent, Transfer(skipped_bytes=size_bytes)
+    return agent, _push(device.transport, bundle, path)
+
+
+def open_session(agent: InstalledAgent, identity: HostIdentity) -> tuple[AgentSession, str]:
+    """A session with the device's daemon if one runs, else with a core of its own: (session, carrier).
+
+    `carrier` is "daemon" or "one-shot". Raises DeviceError (busy, unreachable) and AgentError.
+    """
+    session = attach_daemon(agent)
+    if session is not None:
+        return _claimed(session, identity), "daemon"
+    channel = agent.transport.open_channel(agent.argv("core"))
+    try:
+        session = AgentSession(channel, agent.device)
+    except BaseException:
+        channel.kill()
+        channel.close()
+        raise
+    return _claimed(session, identity), "one-shot"
+
+
+def attach_daemon(agent: InstalledAgent) -> AgentSession | None:
+    """A session, not yet claimed, with the running daemon of this build; None when there is none.
+
+    Raises AgentError when something listens there that is no agent.
+    """
+    if agent.transport.file_size(agent.run_dir / "agent.pid") is None:
+        return None
+    channel = agent.transport.open_channel(agent.argv("attach"))
+    try:
+        return AgentSession(channel, agent.device)
+    except AgentError:
+        channel.kill()
+        if channel.close() == NO_DAEMON:
+            return None
+        raise
+    except BaseException:
+        channel.kill()
+        channel.close()
+        raise
+
+
+def push_artifact(session: AgentSession, agent: InstalledAgent, artifact: Artifact) -> Transfer:
+    """Brings the artifact's files into the device's work folder; those it has are not sent again.
+
+    Raises DeviceError (full, unreachable).
+    """
+    wanted = {sha256: artifact.path / artifact.files[role] for role, sha256 in artifact.sha256.items()}
+    present = set(session.call("files.stat", {"sha256": list(wanted)}).result["present"])
+    total = Transfer()
+    for sha256, source in wanted.items():
+        if sha256 in present:
+            total += Transfer(skipped_bytes=source.stat().st_size)
+        else:
+            total += _push(agent.transport, source, agent.work_dir / "files" / sha256)
+    return total
+
+
+def _bundle(folder: Path) -> tuple[Path, str]:
+    """The zipapp of this host's agent and its build id, made once for each state of the sources.
+
+    Raises UsageError when it cannot be written.
+    """
+    contents = sources()
+    build = build_of(contents)
+    path = folder / f"agent-{build}.pyz"
+    try:
+        if not path.exists():
+            build_agent(path)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write the agent to {path}: {error.strerror or error}",
+            hint="free some space, or set EDGEFLOW_HOME to a folder that you can write to",
+        ) from error
+    return path, build
+
+
+def _claimed(session: AgentSession, identity: HostIdentity) -> AgentSession:
+    try:
+        session.attach(identity.token, identity.name)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def _push(transport: Transport, source: Path, target: PurePosixPath) -> Transfer:
+    started = time.monotonic()
+    transport.push(source, target)
+    return Transfer(pushed_bytes=source.stat().st_size, seconds=time.monotonic() - started)

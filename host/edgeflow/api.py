@@ -1,0 +1,204 @@
+"""What Python users import, and all that the cli calls. Each function returns a JSON-able document.
+
+Every function raises EdgeflowError with a documented exit code (edgeflow.errors) and never prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeflow.deploy.request import DeployRequest
+from edgeflow.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from edgeflow.deploy.result import DeployResult
+    from edgeflow.workspace import Workspace
+
+__all__ = [
+    "DeployRequest",
+    "agent_logs",
+    "agent_start",
+    "agent_status",
+    "agent_stop",
+    "check_devices",
+    "convert",
+    "deploy",
+    "device_facts",
+    "doctor",
+    "export_results",
+    "init_recipe",
+    "list_devices",
+    "list_results",
+    "run",
+    "show_result",
+    "zoo_list",
+    "zoo_path",
+    "zoo_pull",
+]
+
+Document = dict[str, Any]
+_SILENT = Silent()
+
+
+def deploy(request: DeployRequest, workspace: Workspace, progress: Progress = _SILENT) -> DeployResult:
+    """The main job: convert, run on the device, check its answers there, measure, store."""
+    from edgeflow.deploy import pipeline
+
+    return pipeline.deploy(request, workspace, progress)
+
+
+def run(
+    request: DeployRequest,
+    inputs: Sequence[str],
+    *,
+    output: Path | None,
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+) -> Document:
+    """Answers of the device for given inputs, each FILE or NAME=FILE (schema edgeflow.run/1)."""
+    from edgeflow.deploy import answers
+
+    return answers.run_document(request, inputs, output, workspace, progress)
+
+
+def convert(
+    model: str | None,
+    *,
+    runtime: str,
+    precision: str,
+    output: Path | None,
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+) -> Document:
+    """A verified artifact in the cache, copied to `output` if given (schema edgeflow.artifact/1)."""
+    from edgeflow.deploy import export
+
+    return export.convert_document(model, runtime, precision, output, workspace, progress)
+
+
+def init_recipe(model: Path, output: Path, *, force: bool, workspace: Workspace) -> Document:
+    """Writes a recipe for a model from what its file says (schema edgeflow.init/1)."""
+    from edgeflow.deploy import starter
+
+    return starter.init_document(model, output, force, workspace)
+
+
+def list_devices(workspace: Workspace) -> Document:
+    """The fleet, contacted by nobody (schema edgeflow.devices/1)."""
+    from edgeflow.devices import documents
+
+    return documents.list_document(workspace)
+
+
+def check_devices(names: Sequence[str], workspace: Workspace, progress: Progress = _SILENT) -> Document:
+    """What is wrong with each device, and its cure (schema edgeflow.check/1)."""
+    from edgeflow.devices import documents
+
+    return documents.check_document(names, workspace, progress)
+
+
+def device_facts(name: str, workspace: Workspace) -> Document:
+    """What one device tells of itself (schema edgeflow.facts/1)."""
+    from edgeflow.devices import documents
+
+    return documents.facts_document(name, workspace)
+
+
+def agent_start(device: str, workspace: Workspace, progress: Progress = _SILENT) -> Document:
+    """Starts the daemon unless it runs (schema edgeflow.agent/1)."""
+    from edgeflow.agentlink import daemon
+
+    return daemon.start(device, workspace, progress)
+
+
+def agent_status(device: str, workspace: Workspace) -> Document:
+    """Whether the daemon runs, and who uses it (schema edgeflow.agent/1)."""
+    from edgeflow.agentlink import daemon
+
+    return daemon.status(device, workspace)
+
+
+def agent_stop(device: str, workspace: Workspace, *, force: bool) -> Document:
+    """Stops the daemon; refused while a job runs unless forced (schema edgeflow.agent/1)."""
+    from edgeflow.agentlink import daemon
+
+    return daemon.stop(device, workspace, force=force)
+
+
+def agent_logs(device: str, lines: int, workspace: Workspace) -> Document:
+    """The daemon's last log lines (schema edgeflow.logs/1)."""
+    from edgeflow.agentlink import daemon
+
+    return daemon.logs(device, lines, workspace)
+
+
+def zoo_list(workspace: Workspace) -> Document:
+    """The models of the zoo (schema edgeflow.zoo/1)."""
+    from edgeflow.zoo import documents
+
+    return documents.list_document(workspace.home)
+
+
+def zoo_pull(names: Sequence[str], workspace: Workspace, progress: Progress = _SILENT) -> Document:
+    """Fetches models by name, or "all" (schema edgeflow.zoo/1)."""
+    from edgeflow.zoo import documents
+
+    workspace.ensure_home()
+    return documents.pull_document(names, workspace.home, progress.step)
+
+
+def zoo_path(name: str, workspace: Workspace) -> Document:
+    """Where a pulled model is (schema edgeflow.zoo-path/1)."""
+    from edgeflow.zoo import documents
+
+    return documents.path_document(name, workspace.home)
+
+
+def list_results(
+    workspace: Workspace,
+    *,
+    device: str | None = None,
+    runtime: str | None = None,
+    model: str | None = None,
+    limit: int | None = None,
+) -> Document:
+    """Stored results, the newest first (schema edgeflow.result-list/1)."""
+    from edgeflow.store import documents
+
+    return documents.list_document(workspace.store_path, _filters(device, runtime, model), limit)
+
+
+def show_result(result_id: str, workspace: Workspace) -> Document:
+    """One result whole, with its raw samples (schema edgeflow.result/1)."""
+    from edgeflow.store import documents
+
+    return documents.show_document(workspace.store_path, result_id)
+
+
+def export_results(
+    workspace: Workspace,
+    file_format: str,
+    *,
+    device: str | None = None,
+    runtime: str | None = None,
+    model: str | None = None,
+    limit: int | None = None,
+) -> str:
+    """Results as CSV (a row each) or JSON (schema edgeflow.results/1, with raw samples)."""
+    from edgeflow.store import documents
+
+    return documents.export_text(workspace.store_path, file_format, _filters(device, runtime, model), limit)
+
+
+def doctor(workspace: Workspace) -> Document:
+    """Whether this installation can work, part by part (schema edgeflow.doctor/1)."""
+    from edgeflow.deploy import health
+
+    return health.doctor_document(workspace)
+
+
+def _filters(device: str | None, runtime: str | None, model: str | None) -> Mapping[str, str]:
+    given = {"device": device, "runtime": runtime, "model": model}
+    return {name: value for name, value in given.items() if value is not None}

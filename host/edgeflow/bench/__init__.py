@@ -1,0 +1,1 @@
+"""Measuring: the plan, the statistics, the conditions and the verdict. All pure."""

@@ -1,0 +1,92 @@
+"""The `edgeflow` program: the command tree, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from edgeflow import __version__
+from edgeflow.cli import agent, convert, deploy, devices, doctor, init, results, run, zoo
+from edgeflow.cli.console import report_error
+from edgeflow.cli.context import GLOBAL_HELP, GlobalOptions, split_globals
+from edgeflow.errors import EdgeflowError, UsageError
+
+app = typer.Typer(
+    name="edgeflow",
+    help="Deploy trained models to phones and boards, and measure them with numbers that can be trusted.",
+    epilog=GLOBAL_HELP,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("deploy")(deploy.deploy)
+app.command("run")(run.run)
+app.command("convert")(convert.convert)
+app.command("init")(init.init)
+app.add_typer(devices.app, name="devices")
+app.add_typer(agent.app, name="agent")
+app.add_typer(zoo.app, name="zoo")
+app.add_typer(results.app, name="results")
+app.command("doctor")(doctor.doctor)
+
+_INTERRUPTED = 130
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"edgeflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The options of the program itself."""
+    del version
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs one command and exits with its documented code."""
+    options = GlobalOptions()
+    try:
+        options, words = split_globals(sys.argv[1:] if argv is None else argv)
+        app(args=words, prog_name="edgeflow", obj=options)
+    except EdgeflowError as error:
+        report_error(error, as_json=options.as_json, debug=options.debug)
+        if options.debug:
+            traceback.print_exc()
+        sys.exit(error.exit_code)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            print("interrupted", file=sys.stderr)
+        raise
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nobody is left to tell.
+        sys.stderr.close()
+        sys.exit(0)
+    except OSError as error:
+        # What the library could not foresee of the file system still ends in one line.
+        _report_os_error(error, options)
+
+
+def _report_os_error(error: OSError, options: GlobalOptions) -> None:
+    where = f" ({error.filename})" if error.filename else ""
+    failure = UsageError(f"{error.strerror or error}{where}")
+    report_error(failure, as_json=options.as_json, debug=options.debug)
+    if options.debug:
+        traceback.print_exc()
+    sys.exit(failure.exit_code)
+
+
+if __name__ == "__main__":
+    main()

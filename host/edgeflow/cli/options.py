@@ -1,0 +1,59 @@
+"""Option types that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeflow.errors import UsageError
+
+
+class Mode(StrEnum):
+    """How long a benchmark lasts."""
+
+    quick = "quick"
+    thorough = "thorough"
+    sustained = "sustained"
+
+
+ModelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        help="A model file, a recipe (.yaml) or zoo:NAME. Default: edgeflow.yaml in this folder, else the "
+        "zoo's demo model.",
+    ),
+]
+DeviceOption = Annotated[str, typer.Option("--device", "-d", help="A device of devices.yaml, or local.")]
+RuntimeOption = Annotated[str, typer.Option("--runtime", "-r", help="ncnn, onnxruntime, …")]
+PrecisionOption = Annotated[str, typer.Option("--precision", "-p", help="fp32, fp16, int8, int8-dynamic.")]
+AcceleratorOption = Annotated[str, typer.Option(help="cpu, gpu or npu: the one asked for, or an error.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", "-t", min=1, max=1024, help="Default: the device's, else 1.")
+]
+AffinityOption = Annotated[
+    str | None, typer.Option(help="CPU cores to run on, e.g. 0,1 or 4-7. Default: the system decides.")
+]
+OutputFolder = Annotated[
+    Path | None, typer.Option("--output", "-o", help="A folder to copy the artifact to.")
+]
+
+
+def parse_cores(text: str | None) -> tuple[int, ...] | None:
+    """The cores of a list such as "0,2-3". Raises UsageError."""
+    if text is None:
+        return None
+    cores: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        try:
+            low, high = int(first), int(last if dash else first)
+        except ValueError:
+            raise UsageError(f"--affinity {text}: expected cores such as 0,1 or 4-7, got {part!r}") from None
+        if not 0 <= low <= high < 4096:
+            raise UsageError(f"--affinity {text}: {part!r} is not a range of cores")
+        cores.update(range(low, high + 1))
+    return tuple(sorted(cores))

@@ -1,0 +1,1 @@
+"""Configuration: YAML files in, validated specs out, errors with file and line."""

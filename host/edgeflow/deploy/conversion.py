@@ -1,0 +1,128 @@
+"""From a resolved model to a verified artifact, with the converters' errors told in edgeflow's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from edgeflow.errors import (
+    ConversionError,
+    EdgeflowError,
+    NumericsError,
+    ToolMissingError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edgeflow.config.resolve import ResolvedModel
+    from edgeflow.inputs.samples import Sample
+    from edgeflow.progress import Progress
+    from edgeflow.workspace import Workspace
+    from edgeflow_converters.base import Artifact
+    from edgeflow_converters.check import Tolerance
+
+_REFERENCE_TIMEOUT_S = 600.0
+
+
+@contextmanager
+def conversion_errors() -> Iterator[None]:
+    """Turns an error of the converters into the EdgeflowError with the documented exit code."""
+    from edgeflow_converters import errors as ce
+
+    classes: tuple[tuple[type[ce.ConvertError], type[EdgeflowError]], ...] = (
+        (ce.CacheUnwritable, UsageError),
+        (ce.ShapeMismatch, UsageError),
+        (ce.UnknownTarget, UsageError),
+        (ce.NotOffered, UsageError),
+        (ce.ToolMissing, ToolMissingError),
+        (ce.NumericsDisagree, NumericsError),
+        (ce.ConvertError, ConversionError),
+    )
+    try:
+        yield
+    except ce.ConvertError as error:
+        ours = next(ours for theirs, ours in classes if isinstance(error, theirs))
+        raise ours(error.message, hint=error.hint, detail=error.log) from error
+
+
+def check_target(runtime: str, precision: str) -> None:
+    """Raises UsageError, listing the known ones, unless this runtime offers this precision."""
+    from edgeflow_converters.precision import lookup
+
+    with conversion_errors():
+        lookup(runtime, precision)
+
+
+def tolerance_of(model: ResolvedModel, precision: str) -> Tolerance:
+    """The table's tolerance for the precision, with what the recipe overrides."""
+    from dataclasses import replace
+
+    from edgeflow_converters.check import tolerance_for
+
+    tolerance = tolerance_for(precision)
+    override = model.recipe.tolerances.get(precision)
+    if override is None:
+        return tolerance
+    given = {name: value for name, value in override.model_dump().items() if value is not None}
+    return replace(tolerance, **given)
+
+
+def make_artifact(
+    model: ResolvedModel,
+    runtime: str,
+    precision: str,
+    samples: Sequence[Sample],
+    workspace: Workspace,
+    progress: Progress,
+) -> Artifact:
+    """Converts, or takes from the cache; the product was loaded, run and compared before it counts.
+
+    Raises ConversionError, NumericsError, ToolMissingError, UsageError.
+    """
+    from edgeflow_converters.base import ConvertRequest
+    from edgeflow_converters.pipeline import convert
+
+    request = ConvertRequest(
+        source=model.source,
+        runtime=runtime,
+        precision=precision,
+        input_shapes={name: spec.shape for name, spec in model.recipe.inputs.items()},
+        samples=[sample.tensors for sample in samples],
+        tolerance=tolerance_of(model, precision),
+        top1_outputs=score_outputs(model),
+    )
+    with conversion_errors():
+        return convert(
+            request,
+            cache_root=workspace.cache_dir,
+            tools_root=workspace.tools_dir,
+            progress=lambda phase: progress.step(f"convert {model.name} to {runtime} {precision}: {phase}"),
+        )
+
+
+def reference_outputs(
+    model: ResolvedModel, artifact: Artifact, samples: Sequence[Sample], workspace: Workspace
+) -> list[dict[str, NDArray[Any]]]:
+    """What ONNX Runtime fp32 answers for the samples, in a process of its own, cached by content."""
+    from edgeflow_converters.cache import Cache
+    from edgeflow_converters.reference import reference_outputs as run_reference
+
+    with conversion_errors():
+        return run_reference(
+            model.source,
+            artifact.source_sha256,
+            [sample.tensors for sample in samples],
+            Cache(workspace.cache_dir),
+            timeout_s=_REFERENCE_TIMEOUT_S,
+        )
+
+
+def score_outputs(model: ResolvedModel) -> tuple[str, ...]:
+    """The outputs in which the best class must not change: the score vector of a classification recipe."""
+    recipe = model.recipe
+    return (recipe.output,) if recipe.task == "classification" and recipe.output else ()

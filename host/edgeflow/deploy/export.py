@@ -1,0 +1,95 @@
+"""`edgeflow convert`: a verified artifact, described and copied where the user wants it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeflow.deploy import conversion
+from edgeflow.deploy.models import resolve
+from edgeflow.errors import UsageError
+from edgeflow.inputs.samples import gate_samples
+
+if TYPE_CHECKING:
+    from edgeflow.progress import Progress
+    from edgeflow.workspace import Workspace
+    from edgeflow_converters.base import Artifact
+
+MANIFEST = "artifact.json"
+
+
+def convert_document(
+    spec: str | None,
+    runtime: str,
+    precision: str,
+    output: Path | None,
+    workspace: Workspace,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Converts and verifies; copies the artifact's files to `output` if given (schema edgeflow.artifact/1).
+
+    Raises UsageError before the slow work when `output` cannot be written or holds another artifact.
+    """
+    conversion.check_target(runtime, precision)
+    target = None if output is None else _check_output(workspace.cwd / output)
+    workspace.ensure_home()
+    model = resolve(spec, workspace, progress)
+    artifact = conversion.make_artifact(
+        model, runtime, precision, gate_samples(model.recipe), workspace, progress
+    )
+    if target is not None:
+        _copy(artifact, target)
+    return {
+        "schema": "edgeflow.artifact/1",
+        "model": {"name": model.name, "origin": model.origin, "sha256": artifact.source_sha256},
+        "path": str(target or artifact.path),
+        "key": artifact.key,
+        "runtime": artifact.runtime,
+        "precision": artifact.precision,
+        "weights_dtype": artifact.weights_dtype,
+        "compute_dtype": artifact.compute_dtype,
+        "files": dict(artifact.files),
+        "sha256": dict(artifact.sha256),
+        "size_bytes": artifact.size_bytes,
+        "inputs": [tensor.to_json() for tensor in artifact.inputs],
+        "outputs": [tensor.to_json() for tensor in artifact.outputs],
+        "runtime_options": dict(artifact.runtime_options),
+        "tools": dict(artifact.tools),
+        "notes": list(artifact.notes),
+        "numerics": artifact.verdict.to_json(),
+        "cached": artifact.cached,
+    }
+
+
+def _check_output(target: Path) -> Path:
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"--output {target}: is a file, expected a folder")
+    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file():
+        raise UsageError(
+            f"--output {target}: holds other files", hint="name an empty folder, or one of an earlier convert"
+        )
+    parent = next(folder for folder in (target, *target.parents) if folder.exists())
+    if not os.access(parent, os.W_OK):
+        raise UsageError(f"--output {target}: {parent} is not writable")
+    return target
+
+
+def _copy(artifact: Artifact, target: Path) -> None:
+    """Fills a folder beside `target` and renames it there: the folder is whole or as it was."""
+    staging = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    replaced = target.with_name(f".{target.name}.{os.getpid()}.old")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(artifact.path, staging)
+        if target.exists():
+            target.rename(replaced)
+        staging.rename(target)
+    except OSError as error:
+        if replaced.exists() and not target.exists():
+            replaced.rename(target)
+        raise UsageError(f"--output {target}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)

@@ -1,0 +1,50 @@
+"""What can't work fails here, by name, before any slow work."""
+
+from __future__ import annotations
+
+from edgeflow.deploy.request import DeployRequest
+from edgeflow.errors import DeviceError, UsageError
+from edgeflow.types import DeviceFacts
+
+_ACCELERATORS = ("cpu", "gpu", "npu")
+
+# A converted model, its copy in the work folder and the agent, with room to breathe; and for memory, a
+# runtime's arenas beside the weights. Estimates that only refuse what is hopeless.
+_DISK_FACTOR, _DISK_MARGIN_BYTES = 1.0, 16 << 20
+_MEMORY_FACTOR, _MEMORY_MARGIN_BYTES = 1.5, 32 << 20
+
+
+def check_request(request: DeployRequest) -> None:
+    """Checks that need neither device nor model. Raises UsageError."""
+    if request.accelerator not in _ACCELERATORS:
+        raise UsageError(
+            f"unknown accelerator '{request.accelerator}'", hint=f"use one of: {', '.join(_ACCELERATORS)}"
+        )
+
+
+def check_device(
+    request: DeployRequest, facts: DeviceFacts, *, source_bytes: int, allowed: tuple[str, ...]
+) -> None:
+    """Checks the whole tuple against the device. Raises DeviceError naming the device and what is short."""
+    name = request.device
+    if allowed and request.runtime not in allowed:
+        raise DeviceError(
+            f"{name}: devices.yaml allows {', '.join(allowed)} on it, not {request.runtime}",
+            hint=f"add {request.runtime} to the device's 'runtimes'",
+        )
+    cores = facts.cores
+    absent = [core for core in request.affinity or () if core >= cores]
+    if absent:
+        raise DeviceError(f"{name}: has no core {absent[0]}: its cores are 0 to {cores - 1}")
+    disk_bytes = int(source_bytes * _DISK_FACTOR) + _DISK_MARGIN_BYTES
+    if facts.disk_free_bytes is not None and facts.disk_free_bytes < disk_bytes:
+        raise DeviceError(
+            f"{name}: {facts.disk_free_bytes} bytes free in its work folder, about {disk_bytes} needed",
+            hint="free space on the device, or set work_dir in devices.yaml to a larger disk",
+        )
+    memory_bytes = int(source_bytes * _MEMORY_FACTOR) + _MEMORY_MARGIN_BYTES
+    if facts.memory_available_bytes is not None and facts.memory_available_bytes < memory_bytes:
+        raise DeviceError(
+            f"{name}: {facts.memory_available_bytes} bytes of memory available, about {memory_bytes} needed",
+            hint="stop other programs on the device, or use a smaller model",
+        )

@@ -1,0 +1,1 @@
+"""Devices: what they are, how they are reached, what they told about themselves."""

@@ -1,0 +1,125 @@
+"""A device that is reached and known: its spec, its transport, its facts."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Literal, Self
+
+from edgeflow.config.devices import DeviceSpec
+from edgeflow.config.home import edgeflow_home
+from edgeflow.devices.facts import parse_probe, work_dir_of
+from edgeflow.devices.probe import run_probe
+from edgeflow.devices.transports import open_transport
+from edgeflow.devices.transports.base import Transport
+from edgeflow.errors import EdgeflowError
+from edgeflow.types import DeviceFacts
+
+_MIN_PYTHON = (3, 8)  # what the Python agent needs
+_MIN_FREE_BYTES = 100 << 20
+_WORK_DIRS = {"ssh": "~/.edgeflow", "adb": "/data/local/tmp/edgeflow"}
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """An open device. `work_dir` is absolute; `python` is the interpreter that starts the Python agent."""
+
+    spec: DeviceSpec
+    transport: Transport
+    facts: DeviceFacts
+    work_dir: PurePosixPath
+    python: str
+
+    def close(self) -> None:
+        self.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceReport:
+    """What `devices check` says of one device: how it is, and the cure where something is wrong."""
+
+    name: str
+    state: Literal["ok", "problem"]
+    what: str
+    fix: str = ""
+
+
+def open_device(spec: DeviceSpec) -> Device:
+    """Reaches a device and asks for its facts; changes nothing there. Raises DeviceError."""
+    python = spec.python or (sys.executable if spec.transport == "local" else "python3")
+    work_dir = spec.work_dir or _WORK_DIRS.get(spec.transport) or str(edgeflow_home() / "device")
+    transport = open_transport(spec)
+    try:
+        text = run_probe(transport, work_dir=work_dir, python=python)
+        return Device(spec, transport, parse_probe(text), work_dir_of(text), python)
+    except BaseException:
+        transport.close()
+        raise
+
+
+def check_device(spec: DeviceSpec) -> DeviceReport:
+    """Reaches a device, writes a small file to its work folder, and names the first thing that is wrong."""
+    try:
+        with open_device(spec) as device:
+            _write_and_remove(device)
+            problem = _problem(device)
+    except EdgeflowError as error:
+        return DeviceReport(spec.name, "problem", error.message.removeprefix(f"{spec.name}: "), error.hint)
+    return problem or DeviceReport(spec.name, "ok", _describe(device.facts))
+
+
+def _write_and_remove(device: Device) -> None:
+    remote = device.work_dir / f".check-{secrets.token_hex(4)}"
+    with tempfile.NamedTemporaryFile() as local:
+        local.write(b"edgeflow devices check\n")
+        local.flush()
+        device.transport.push(Path(local.name), remote)
+    removed = device.transport.run(["rm", "-f", str(remote)], timeout_s=10)
+    removed.require_success(f"{device.spec.name}: cannot remove {remote}")
+
+
+def _problem(device: Device) -> DeviceReport | None:
+    facts, name = device.facts, device.spec.name
+    if facts.python_version is None:
+        return DeviceReport(
+            name, "problem", f"no Python at '{device.python}'", f"set `python:` of {name} in devices.yaml"
+        )
+    if tuple(map(int, facts.python_version.split(".")[:2])) < _MIN_PYTHON:
+        return DeviceReport(
+            name,
+            "problem",
+            f"Python {facts.python_version}; the agent needs {'.'.join(map(str, _MIN_PYTHON))} or newer",
+            f"install a newer one there and set `python:` of {name} in devices.yaml",
+        )
+    free_bytes = facts.disk_free_bytes
+    if free_bytes is not None and free_bytes < _MIN_FREE_BYTES:
+        return DeviceReport(
+            name,
+            "problem",
+            f"only {free_bytes >> 20} MiB free for {device.work_dir}",
+            f"free {_MIN_FREE_BYTES >> 20} MiB there, or set `work_dir:` of {name} in devices.yaml",
+        )
+    return None
+
+
+def _describe(facts: DeviceFacts) -> str:
+    pieces = [facts.model, facts.os_version or facts.os, facts.arch, f"{facts.cores} cores"]
+    if facts.memory_bytes is not None:
+        pieces.append(f"{facts.memory_bytes / 2**30:.1f} GiB memory")
+    if facts.python_version is not None:
+        pieces.append(f"Python {facts.python_version}")
+    if facts.emulated:
+        pieces.append("emulated: its times prove nothing")
+    return ", ".join(pieces)

@@ -1,0 +1,1 @@
+"""Turning files into the tensors a model expects, and outputs into answers."""

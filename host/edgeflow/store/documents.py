@@ -1,0 +1,59 @@
+"""Stored results as the documents that `edgeflow results` shows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeflow.errors import UsageError
+from edgeflow.store.export import write_csv, write_json
+from edgeflow.store.store import SAMPLES, Store
+
+
+def list_document(path: Path, filters: Mapping[str, str], limit: int | None) -> dict[str, Any]:
+    """The newest results first, a row each (schema edgeflow.result-list/1)."""
+    with Store.open(path) as store:
+        rows = [_row(store.get(row.id)) for row in store.list(filters, limit)]
+    return {"schema": "edgeflow.result-list/1", "results": rows}
+
+
+def show_document(path: Path, result_id: str) -> dict[str, Any]:
+    """One result whole, with `samples_ns` and every other raw series under `series`."""
+    with Store.open(path) as store:
+        document = store.get(result_id)
+        series = store.series(document["result_id"])
+    document[SAMPLES] = list(series.pop(SAMPLES, ()))
+    document["series"] = {kind: list(values) for kind, values in series.items()}
+    return document
+
+
+def export_text(path: Path, file_format: str, filters: Mapping[str, str], limit: int | None) -> str:
+    """Results as one text, the oldest first. Raises UsageError for another format than csv and json."""
+    buffer = io.StringIO(newline="")
+    with Store.open(path) as store:
+        ids = [row.id for row in store.list(filters, limit)][::-1]
+        if file_format == "csv":
+            write_csv((store.get(result_id) for result_id in ids), buffer)
+        elif file_format == "json":
+            write_json(store, ids, buffer)
+        else:
+            raise UsageError(f"unknown format '{file_format}'", hint="use csv or json")
+    return buffer.getvalue()
+
+
+def _row(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "result_id": document["result_id"],
+        "started_at": document["started_at"],
+        "model": document["model"]["name"],
+        "device": document["device"]["name"],
+        "runtime": document["runtime"]["name"],
+        "precision": document["precision"]["name"],
+        "threads": document["threads"],
+        "median_ms": document["latency_ms"]["median"],
+        "p95_ms": document["latency_ms"]["p95"],
+        "numerics": document["numerics"]["verdict"],
+        "validity": document["validity"]["state"],
+    }

@@ -20,12 +20,13 @@ def save_sets(path: Path, sets: Sequence[Tensors]) -> None:
     import numpy as np
 
     names = [list(tensors) for tensors in sets]
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{index}_{position}": tensors[name]
         for index, tensors in enumerate(sets)
         for position, name in enumerate(names[index])
     }
-    np.savez(path, **{_NAMES: np.array(json.dumps(names))}, **arrays)
+    arrays[_NAMES] = np.array(json.dumps(names))
+    np.savez(path, allow_pickle=False, **arrays)
 
 
 def load_sets(path: Path) -> list[dict[str, NDArray[Any]]]:

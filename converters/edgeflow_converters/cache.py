@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgeflow_converters import digest
@@ -93,10 +93,8 @@ class Cache:
         scratch = self._root / "tmp"
         scratch.mkdir(parents=True, exist_ok=True)
         grave = Path(tempfile.mkdtemp(dir=scratch))
-        try:
+        with suppress(FileNotFoundError):  # another process removed it first
             folder.rename(grave / "damaged")
-        except FileNotFoundError:
-            pass  # another process removed it first
         shutil.rmtree(grave, ignore_errors=True)
 
     @contextmanager

@@ -65,7 +65,7 @@ class WorstElement:
 
 @dataclass(frozen=True, slots=True)
 class OutputVerdict:
-    """One output over all samples: its worst figures, and whether they prove anything (`suspect` is why not)."""
+    """One output over all samples: its worst figures; `suspect` says why they prove nothing, else ""."""
 
     cosine_min: float
     rel_err_max: float
@@ -181,10 +181,11 @@ def _structure_reasons(name: str, expected: Sequence[NDArray[Any]], actual: Sequ
                 differs = pattern(a) != pattern(b)
                 if differs.any():
                     element = tuple(int(axis) for axis in np.argwhere(differs)[0])
-                    return [
+                    line = (
                         f"{where}: {int(differs.sum())} elements differ in being {what}, "
                         f"first at {list(element)}: {a[element]:g}, expected {b[element]:g}"
-                    ]
+                    )
+                    return [line]
     return []
 
 

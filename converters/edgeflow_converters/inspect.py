@@ -74,7 +74,7 @@ def inspect_model(path: Path) -> ModelInfo:
 def load_checked(path: Path) -> onnx.ModelProto:
     """The model at `path` without its external data, after ONNX's own checker. Raises as inspect_model."""
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     if not path.is_file():
         what = "is a folder, not an ONNX file" if path.is_dir() else "does not exist"
@@ -120,7 +120,7 @@ def external_data_files(model: onnx.ModelProto, path: Path) -> tuple[Path, ...]:
 
 
 def port_info(value: onnx.ValueInfoProto) -> PortInfo:
-    """Name, dtype (numpy's name) and shape of a graph input or output. Raises UnsupportedModel if no tensor."""
+    """Name, dtype (numpy's name) and shape of a graph input or output. Raises UnsupportedModel otherwise."""
     import onnx
 
     if not value.type.HasField("tensor_type"):
@@ -168,7 +168,7 @@ def _require_known_ops(model: onnx.ModelProto, path: Path) -> None:
             continue
         if not onnx.defs.has(node.op_type):
             raise UnsupportedModel(
-                f"{path}: node {node.name or node.output[0]!r} uses {node.op_type}, which is no ONNX operator",
+                f"{path}: ONNX does not define {node.op_type} (node {node.name or node.output[0]!r})",
                 hint="export the model with standard operators only",
             )
 

@@ -9,6 +9,7 @@ no child of a tool outlives the conversion that started it. Standard library onl
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -29,10 +30,8 @@ def main() -> int:
             return 0
 
     def kill_group() -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):  # the group is gone, which is what we want
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # noqa: S110 - the group is gone, which is what we want
 
     def hold() -> None:
         while os.read(0, 1):

@@ -6,8 +6,8 @@ No single figure is enough, so four are taken, each blind where another sees:
 * rel_err: max|a-b| / scale, where scale is max|b| of the sample, but at least RANGE_FLOOR of the output's
   max|b| over all samples: an output that is almost zero in one sample is not judged on its rounding noise.
 * channel_err: rms(a-b) / rms(b) of the worst channel (slices of axis 1 or of the last axis, whichever is
-  shorter, over all samples), rms(b) floored at CHANNEL_FLOOR of the output's. One tensor often holds boxes in pixels beside
-  scores in [0, 1]; rel_err cannot see wrong scores there, this can.
+  shorter, over all samples), rms(b) floored at CHANNEL_FLOOR of the output's. One tensor often holds boxes
+  in pixels beside scores in [0, 1]; rel_err cannot see wrong scores there, this can.
 * log_odds_err: max|logit(a)-logit(b)| of outputs in [0, 1], clipped at LOG_ODDS_CLIP. A saturated softmax
   or sigmoid maps logits that are far apart to 0.9999 and 0.99999; in log-odds they are far apart again.
 """

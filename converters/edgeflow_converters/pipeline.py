@@ -152,8 +152,8 @@ class _Job:
         )
         if not verdict.passed:
             raise NumericsDisagree(
-                f"{self.request.runtime} {self.request.precision} of {self.request.source.name} disagrees with "
-                f"ONNX Runtime: {verdict.reasons[0]}",
+                f"{self.request.runtime} {self.request.precision} of {self.request.source.name} disagrees "
+                f"with ONNX Runtime: {verdict.reasons[0]}",
                 hint="nothing was kept; try another precision or runtime",
                 log="\n".join((*verdict.reasons, *verdict.warnings)),
             )

@@ -105,17 +105,19 @@ def upgrade_opset(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model at MIN_OPSET, by ONNX's own converter."""
     import onnx.version_converter
 
-    return onnx.version_converter.convert_version(model, MIN_OPSET)
+    upgraded: onnx.ModelProto = onnx.version_converter.convert_version(model, MIN_OPSET)
+    return upgraded
 
 
 def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model after constant folding and shape inference by onnxsim. Raises ConverterFailed if it gives up."""
+    """The model after onnxsim's folding and shape inference. Raises ConverterFailed if it gives up."""
     import onnxsim
 
     result, checked = onnxsim.simplify(model, check_n=0)
     if not checked:
         raise ConverterFailed("onnxsim gave up")
-    return result
+    simpler: onnx.ModelProto = result
+    return simpler
 
 
 def lift_constants(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -62,7 +62,7 @@ def _pinned(port: PortInfo, wanted: tuple[int, ...] | None) -> tuple[int, ...]:
             axis = port.dynamic_axes[0]
             example = [dim if isinstance(dim, int) else 1 for dim in port.shape]
             raise ShapeMismatch(
-                f"input {port.name!r} has a dynamic axis {axis} ({port.shape[axis]!r}) in {_show(port.shape)}",
+                f"input {port.name!r} leaves axis {axis} ({port.shape[axis]!r}) of {_show(port.shape)} open",
                 hint=f"write its shape into the recipe, e.g. shape: {example}",
             )
         return tuple(dim for dim in port.shape if isinstance(dim, int))

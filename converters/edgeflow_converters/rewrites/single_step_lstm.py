@@ -1,8 +1,8 @@
 """LSTM over one time step with given states -> the arithmetic of its cell.
 
-A streaming model carries its state in and out and sees one step at a time. pnnx loses the weights of such an
-LSTM, and ncnn then refuses the layer. Equations: ONNX operator documentation of LSTM (gates in the order i, o,
-f, c; sigmoid, tanh, tanh):
+A streaming model carries its state in and out and sees one step at a time. pnnx passes the weights of such
+an LSTM as blobs, and ncnn refuses the layer. Equations: ONNX operator documentation of LSTM (gates in the
+order i, o, f, c; activations sigmoid, tanh, tanh):
 
     i, o, f, g = X W^T + H R^T + Wb + Rb      C' = sigmoid(f) * C + sigmoid(i) * tanh(g)
     H' = sigmoid(o) * tanh(C')
@@ -10,7 +10,7 @@ f, c; sigmoid, tanh, tanh):
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeflow_converters.rewrites.graph import GraphView, attributes, inferred_shapes
 
@@ -62,7 +62,7 @@ def _expanded(view: GraphView, node: onnx.NodeProto) -> list[onnx.NodeProto] | N
         bias = biases[0, : 4 * hidden] + biases[0, 4 * hidden :]
     nodes: list[onnx.NodeProto] = []
 
-    def add(op: str, *inputs: str, to: str = "", **own: int) -> str:
+    def add(op: str, *inputs: str, to: str = "", **own: Any) -> str:
         result = to or view.fresh(f"lstm_{op.lower()}")
         nodes.append(onnx.helper.make_node(op, list(inputs), [result], **own))
         return result
@@ -86,7 +86,8 @@ def _expanded(view: GraphView, node: onnx.NodeProto) -> list[onnx.NodeProto] | N
     cell = add("Add", add("Mul", f, c), add("Mul", i, g))
     state = add("Mul", o, add("Tanh", cell))
     results = [*node.output, "", ""][:3]
-    for name, value, axes in ((results[0], state, first_two), (results[1], state, first), (results[2], cell, first)):
+    values = ((state, first_two), (state, first), (cell, first))
+    for name, (value, axes) in zip(results, values, strict=True):
         if name:
             add("Unsqueeze", value, axes, to=name)
     return nodes

@@ -20,12 +20,10 @@ _PERM = [2, 0, 3, 1, 4]
 
 def apply(model: onnx.ModelProto) -> onnx.ModelProto:
     """Split every fused projection whose parts are taken one by one (Slice+Squeeze, or Gather)."""
-    import onnx
 
     view = GraphView(model)
-    candidates = [
-        node for node in view.graph.node if node.op_type == "Transpose" and attributes(node).get("perm") == _PERM
-    ]
+    transposes = [node for node in view.graph.node if node.op_type == "Transpose"]
+    candidates = [node for node in transposes if attributes(node).get("perm") == _PERM]
     if not candidates:
         return model
     shapes = inferred_shapes(model)

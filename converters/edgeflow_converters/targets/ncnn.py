@@ -16,7 +16,7 @@ from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, Tensor
 from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
 from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
 from edgeflow_converters.runners import process
-from edgeflow_converters.targets import ncnn_param
+from edgeflow_converters.targets import ncnn_param, ncnn_weights
 
 _PARAM, _BIN = "model.param", "model.bin"
 _MAX_MAT_DIMS = 4
@@ -26,7 +26,13 @@ class NcnnConverter:
     """ONNX to ncnn's .param and .bin."""
 
     name = "ncnn"
-    rewrites: tuple[str, ...] = ("explicit_padding", "equal_as_arithmetic", "split_fused_heads", "single_step_lstm")
+    rewrites: tuple[str, ...] = (
+        "explicit_padding",
+        "equal_as_arithmetic",
+        "split_fused_heads",
+        "single_step_lstm",
+        "state_batch_first",
+    )
 
     def __init__(self, tools_root: Path) -> None:
         self._tools_root = tools_root
@@ -75,7 +81,7 @@ class NcnnConverter:
         shapes = ",".join(f"{list(port.shape)}f32".replace(" ", "") for port in info.inputs)
         argv = [
             str(pnnx), "model.onnx", f"inputshape={shapes}",
-            f"fp16={int(cell.weights_dtype == 'fp16')}",  # its default is 1
+            "fp16=0",  # its default is 1; ncnn_weights.py says why we store half-precision weights ourselves
             f"ncnnparam={_PARAM}", f"ncnnbin={_BIN}",
         ]  # fmt: skip
         log = tool.run_checked(argv, name="pnnx", cwd=work, timeout_s=request.timeout_s)
@@ -87,6 +93,7 @@ class NcnnConverter:
         batch = ncnn_param.batch_indexes(work / "model_ncnn.py")
         for name in (_PARAM, _BIN):
             shutil.copyfile(work / name, out / name)
+        notes = _store_as_half(layers, out) if cell.weights_dtype == "fp16" else ()
         return Product(
             files={"param": _PARAM, "bin": _BIN},
             inputs=tuple(
@@ -98,6 +105,7 @@ class NcnnConverter:
             weights_dtype=cell.weights_dtype,
             compute_dtype=cell.compute_dtype,
             tools=self.versions(),
+            notes=notes,
         )
 
     def run(
@@ -134,13 +142,26 @@ class NcnnConverter:
         )
 
 
+def _store_as_half(layers: list[ncnn_param.Layer], folder: Path) -> tuple[str, ...]:
+    """Rewrite the float32 model in `folder` with float16 weights; returns what there is to say about it."""
+    half = ncnn_weights.store_as_half(layers, (folder / _BIN).read_bytes())
+    ncnn_param.write_param(half.layers, folder / _PARAM)
+    (folder / _BIN).write_bytes(half.data)
+    share = half.kept_bytes / max(1, len(half.data))
+    notes = [f"{share:.0%} of the weight bytes stay fp32 (biases, and layers that fp16 would change)"]
+    if half.islands:
+        notes.append(f"these layers stay fp32, their weights do not fit fp16: {', '.join(half.islands)}")
+    return tuple(notes)
+
+
 def _input_spec(port: PortInfo, runtime_name: str, batch_axis: int | None) -> TensorSpec:
     shape = tuple(dim for dim in port.shape if isinstance(dim, int))
     runtime_shape = shape
     if batch_axis is not None:
         if shape[batch_axis] != 1:
             raise UnsupportedModel(
-                f"ncnn runs one item at a time; input {port.name!r} has {shape[batch_axis]} on axis {batch_axis}",
+                f"ncnn runs one item at a time; axis {batch_axis} of input {port.name!r} "
+                f"holds {shape[batch_axis]}",
                 hint="pin the batch axis to 1 in the recipe",
             )
         runtime_shape = shape[:batch_axis] + shape[batch_axis + 1 :]

@@ -7,7 +7,7 @@ the counts, each line is `type name #inputs #outputs inputs... outputs... key=va
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -54,6 +54,17 @@ def parse_param(path: Path) -> list[Layer]:
     except (ValueError, IndexError, UnicodeDecodeError) as error:
         raise ConverterFailed(f"{path.name} is not a complete ncnn graph: {error}") from error
     return layers
+
+
+def write_param(layers: Sequence[Layer], path: Path) -> None:
+    """Write `layers` as a .param file."""
+    blobs = {blob for layer in layers for blob in layer.outputs}
+    lines = [MAGIC, f"{len(layers)} {len(blobs)}"]
+    for layer in layers:
+        counts = f"{len(layer.inputs)} {len(layer.outputs)}"
+        params = [f"{key}={value}" for key, value in layer.params.items()]
+        lines.append(" ".join([layer.kind, layer.name, counts, *layer.inputs, *layer.outputs, *params]))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def pnnx_shapes(pnnx_param: Path) -> dict[str, str]:

@@ -74,7 +74,7 @@ def logs(device: str, lines: int, workspace: Workspace) -> dict[str, Any]:
 @contextmanager
 def _agent_on(device: str, workspace: Workspace) -> Iterator[InstalledAgent]:
     spec = load_fleet(workspace.devices_file, workspace.cwd, workspace.home).get(device)
-    with open_device(spec) as opened:
+    with open_device(spec, workspace.home) as opened:
         agent, _ = install_agent(opened, workspace)
         yield agent
 

@@ -34,7 +34,7 @@ DRIFT = Limit(
 )
 OTHER_LOAD = Limit(0.15, 0.50, "fraction of all cores used by other processes")
 TEMPERATURE_RISE_C = Limit(10.0, None, "a device that heats up measures the order of the runs")
-OUTLIERS = Limit(0.05, None, "fraction of samples")
+OUTLIERS = Limit(0.10, None, "fraction of samples; the median bears more, but they tell of a disturbance")
 MIN_SAMPLES_SUSPECT = 20
 """The thresholds. Below the six samples that a 95 % interval of the median needs, a result is invalid.
 Throttling and more threads than cores make it suspect, emulation and wrong outputs invalid. In `sustained`

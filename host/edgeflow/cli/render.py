@@ -55,11 +55,10 @@ def _result_rows(result: Document) -> list[tuple[str, RenderableType]]:
     rows.append(("numerics", _numerics(result["numerics"])))
     rows.append(("validity", _validity(result["validity"])))
     latency = result["latency_ms"]
-    half_width = (latency["ci95"][1] - latency["ci95"][0]) / 2 / latency["median"] if latency["median"] else 0
     rows += [
         (
             "latency",
-            f"median {ms_text(latency['median'])}  ±{percent_text(half_width)} (95 % CI, n = {latency['n']})",
+            f"median {ms_text(latency['median'])}  {_interval(latency)}, n = {latency['n']}",
         ),
         (
             "",
@@ -78,6 +77,13 @@ def _result_rows(result: Document) -> list[tuple[str, RenderableType]]:
         ),
     ]
     return rows
+
+
+def _interval(latency: Document) -> str:
+    if latency["ci95"] is None or not latency["median"]:
+        return "too few samples for an interval"
+    low, high = latency["ci95"]
+    return f"±{percent_text((high - low) / 2 / latency['median'])} (95 % CI)"
 
 
 def _prediction(prediction: Document) -> str:

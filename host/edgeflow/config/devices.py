@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from edgeflow.config.suggest import did_you_mean, nearest
-from edgeflow.config.validation import Name, key_error
-from edgeflow.config.yaml_source import load_yaml
+from edgeflow.config.validation import Name, checked_name, key_error
+from edgeflow.config.yaml_source import YamlDocument, load_yaml
 from edgeflow.errors import UsageError
 
 DEVICES_NAME = "devices.yaml"
@@ -114,7 +114,7 @@ class _DevicesFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     defaults: _Settings = _Settings()
-    devices: dict[Name, DeviceSpec]
+    devices: dict[str, DeviceSpec]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,26 +180,30 @@ def load_fleet(explicit: Path | None, cwd: Path, user_dir: Path) -> Fleet:
 
 def _load(path: Path) -> Fleet:
     document = load_yaml(path)
-    defaults = document.data.get("defaults")
-    devices = document.data.get("devices")
-    data: dict[str, Any] = dict(document.data)
+    defaults, devices = document.data.get("defaults"), document.data.get("devices")
+    base = defaults if isinstance(defaults, dict) else {}
+    data = dict(document.data)
     if isinstance(devices, dict):
-        base = defaults if isinstance(defaults, dict) else {}
+        _check_names(document, devices)
         data["devices"] = {
             name: _with_defaults(name, device, base) if isinstance(device, dict) else device
             for name, device in devices.items()
         }
-    for name, device in (devices if isinstance(devices, dict) else {}).items():
-        if isinstance(device, dict) and "name" in device:
-            raise document.error(
-                ("devices", name, "name"),
-                f"unknown key; the device's name is '{name}', the key it stands under",
-            )
-    merged = replace(document, data=data).validate(_DevicesFile)
-    fleet = dict(merged.devices)
+    fleet = dict(replace(document, data=data).validate(_DevicesFile).devices)
     if LOCAL not in fleet:
-        fleet = {LOCAL: _local(defaults or {}), **fleet}
+        fleet = {LOCAL: _local(base), **fleet}
     return Fleet(fleet, path)
+
+
+def _check_names(document: YamlDocument, devices: Mapping[str, Any]) -> None:
+    for name, device in devices.items():
+        try:
+            checked_name(name)
+        except ValueError as error:
+            raise document.error(("devices", name), str(error)) from None
+        if isinstance(device, dict) and "name" in device:
+            message = f"unknown key; the device's name is '{name}', the key it stands under"
+            raise document.error(("devices", name, "name"), message)
 
 
 def _with_defaults(name: str, device: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    model_validator,
+)
 
+from edgeflow.config.suggest import did_you_mean
 from edgeflow.config.validation import Name, key_error
 
 Dtype = Literal[
@@ -26,6 +36,7 @@ Color = Literal["RGB", "BGR", "GRAY", "RGBA", "BGRA"]
 Layout = Literal["NCHW", "NHWC", "NWHC"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area"]
 
+PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
 IMAGE_KEYS = ("layout", "color", "resize", "scale", "mean", "std")
 
 
@@ -42,6 +53,13 @@ def _label(value: Any) -> Any:
     return value
 
 
+def _precision(name: str) -> str:
+    if name not in PRECISIONS:
+        raise ValueError(f"unknown precision; {did_you_mean(name, PRECISIONS)}")
+    return name
+
+
+Precision = Annotated[str, AfterValidator(_precision)]
 Label = Annotated[str, BeforeValidator(_label)]
 PerChannel = Annotated[tuple[FiniteFloat, ...], BeforeValidator(_one_as_list)]
 
@@ -189,9 +207,7 @@ class RecipeSchema(_Strict):
     samples: tuple[SampleSpec, ...] = ()
     calibration: CalibrationSpec | None = None
     evaluation: EvaluationSpec | None = None
-    tolerances: dict[Literal["fp32", "fp16", "int8", "int8-dynamic"], ToleranceSpec] = Field(
-        default_factory=dict
-    )
+    tolerances: dict[Precision, ToleranceSpec] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -9,6 +9,7 @@ from pathlib import Path
 from edgeflow import zoo
 from edgeflow.config.recipe import RECIPE_NAME, ModelFacts, Recipe, load_recipe, recipe_for_model
 from edgeflow.config.suggest import nearest
+from edgeflow.config.yaml_source import load_yaml
 from edgeflow.errors import UsageError
 
 ZOO_PREFIX = "zoo:"
@@ -92,8 +93,9 @@ def _from_recipe(
 def _from_model(path: Path, spec: str, inspect: InspectFn) -> ResolvedModel:
     for candidate in (path.with_suffix(".yaml"), path.with_name(RECIPE_NAME)):
         if candidate.is_file():
-            recipe = load_recipe(candidate)
-            if _same_file(recipe, path):
+            named = load_yaml(candidate).data.get("model")
+            if isinstance(named, str) and _is_file(candidate.parent / Path(named).expanduser(), path):
+                recipe = load_recipe(candidate)
                 return ResolvedModel(
                     recipe, path, recipe.name, f"{spec} with the recipe {candidate.name} beside it"
                 )
@@ -101,13 +103,12 @@ def _from_model(path: Path, spec: str, inspect: InspectFn) -> ResolvedModel:
     return ResolvedModel(recipe, path, recipe.name, f"{spec} with a default recipe (random inputs only)")
 
 
-def _same_file(recipe: Recipe, path: Path) -> bool:
-    named = recipe.resolve(recipe.model)
-    return not recipe.model.startswith(ZOO_PREFIX) and named.is_file() and named.samefile(path)
+def _is_file(named: Path, path: Path) -> bool:
+    return named.is_file() and named.samefile(path)
 
 
 def _not_accepted(spec: str, path: Path) -> UsageError:
-    if spec in {model.name for model in zoo.list_models()}:
+    if spec in zoo.model_names():
         return UsageError(f"{spec}: not a file; a model of the zoo is written {ZOO_PREFIX}{spec}")
     if path.is_dir():
         own = path / RECIPE_NAME

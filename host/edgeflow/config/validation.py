@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 KeyPath = tuple[str | int, ...]
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """`name` itself. Raises ValueError unless it is letters, digits, '.', '_' and '-'."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(f"expected a name of letters, digits, '.', '_' and '-', got '{name}'")
     return name
 
 
-Name = Annotated[str, AfterValidator(_checked_name)]
+Name = Annotated[str, AfterValidator(checked_name)]
 """A name of the user's choice that is safe on a command line and as a file name."""
 
 

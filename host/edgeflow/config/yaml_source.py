@@ -1,7 +1,8 @@
 """YAML with positions: a file becomes plain data, and every error names its file and line.
 
 Scalars follow the YAML 1.2 core schema (yaml.org/spec/1.2.2, section 10.3) rather than PyYAML's 1.1: `no` and
-`on` stay words, `1e-3` is a number, `010` and `12:30` stay text, dates stay text.
+`on` stay words, `1e-3` is a number, `12:30` and dates stay text. Stricter than the schema, `010` and `True`
+stay text too, so that what is read is what is written.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from edgeflow.config.validation import KeyPath, describe
+from edgeflow.config.validation import KeyPath, Problem, describe
 from edgeflow.errors import UsageError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -33,7 +34,8 @@ _SCALARS = (  # tag, pattern, the characters that such a scalar may begin with
     (_BOOL, r"true|false", "tf"),
     (_NULL, r"null|~|", ("n", "~", "")),
     (_INT, r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
-    (_FLOAT, r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", "-+.0123456789"),
+    (_FLOAT, r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+", "-+.0123456789"),
+    (_FLOAT, r"[-+]?\.inf|\.nan", "-+."),
 )
 
 
@@ -78,9 +80,7 @@ class YamlDocument:
         except ValidationError as failure:
             problems = [describe(error, self.data, model) for error in failure.errors()]
         problems.sort(key=lambda problem: (problem.rank, self.line_of(problem.keys)))
-        first_per_key = {problem.keys: problem for problem in reversed(problems)}
-        problems = [problem for problem in problems if first_per_key[problem.keys] is problem]
-        errors = [self.error(problem.keys, problem.message) for problem in problems]
+        errors = [self.error(problem.keys, problem.message) for problem in _told(problems)]
         others = f" (and {len(errors) - 1} more in this file)" if len(errors) > 1 else ""
         detail = "\n".join(error.message for error in errors)
         raise UsageError(errors[0].message + others, detail=detail if others else "") from None
@@ -116,6 +116,22 @@ def load_yaml(path: Path) -> YamlDocument:
     builder = _Builder(path)
     data = builder.build(node, ())
     return YamlDocument(path=path, data=data, lines=builder.lines)
+
+
+def _told(problems: list[Problem]) -> list[Problem]:
+    """One problem per key, and none about a value as a whole where one of its parts is at fault.
+
+    Both come from keys that take values of several kinds: pydantic then tells why each kind does not fit.
+    """
+    first_per_key = {problem.keys: problem for problem in reversed(problems)}
+    return [
+        problem
+        for problem in problems
+        if first_per_key[problem.keys] is problem
+        and not any(
+            keys != problem.keys and keys[: len(problem.keys)] == problem.keys for keys in first_per_key
+        )
+    ]
 
 
 def _syntax_error(path: Path, text: str, error: yaml.MarkedYAMLError) -> UsageError:

@@ -160,7 +160,7 @@ def deployed(
 ) -> Iterator[Deployed]:
     """The artifact of `model` on the device with an open session; both are let go of at the end."""
     progress.step(f"probe {device_spec.name}")
-    with open_device(device_spec) as device:
+    with open_device(device_spec, workspace.home) as device:
         preflight.check_device(
             request,
             device.facts,

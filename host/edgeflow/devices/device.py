@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Literal, Self
 
 from edgeflow.config.devices import DeviceSpec
-from edgeflow.config.home import edgeflow_home
 from edgeflow.devices.facts import parse_probe, work_dir_of
 from edgeflow.devices.probe import run_probe
 from edgeflow.devices.transports import open_transport
@@ -56,10 +55,13 @@ class DeviceReport:
     fix: str = ""
 
 
-def open_device(spec: DeviceSpec) -> Device:
-    """Reaches a device and asks for its facts; changes nothing there. Raises DeviceError."""
+def open_device(spec: DeviceSpec, home: Path) -> Device:
+    """Reaches a device and asks for its facts; changes nothing there. Raises DeviceError.
+
+    `home` is EDGEFLOW_HOME, which holds the work folder of this machine as a device.
+    """
     python = spec.python or (sys.executable if spec.transport == "local" else "python3")
-    work_dir = spec.work_dir or _WORK_DIRS.get(spec.transport) or str(edgeflow_home() / "device")
+    work_dir = spec.work_dir or _WORK_DIRS.get(spec.transport) or str(home / "device")
     transport = open_transport(spec)
     try:
         text = run_probe(transport, work_dir=work_dir, python=python)
@@ -69,10 +71,10 @@ def open_device(spec: DeviceSpec) -> Device:
         raise
 
 
-def check_device(spec: DeviceSpec) -> DeviceReport:
+def check_device(spec: DeviceSpec, home: Path) -> DeviceReport:
     """Reaches a device, writes a small file to its work folder, and names the first thing that is wrong."""
     try:
-        with open_device(spec) as device:
+        with open_device(spec, home) as device:
             _write_and_remove(device)
             problem = _problem(device)
     except EdgeflowError as error:

@@ -29,13 +29,13 @@ def check_document(names: Sequence[str], workspace: Workspace, progress: Progres
     reports = []
     for spec in _fleet(workspace).select(names or [ALL]):
         progress.step(f"check {spec.name}")
-        reports.append(asdict(check_device(spec)))
+        reports.append(asdict(check_device(spec, workspace.home)))
     return {"schema": "edgeflow.check/1", "devices": reports}
 
 
 def facts_document(name: str, workspace: Workspace) -> dict[str, Any]:
     """What one device tells of itself (schema edgeflow.facts/1). Raises DeviceError, UsageError."""
-    with open_device(_fleet(workspace).get(name)) as device:
+    with open_device(_fleet(workspace).get(name), workspace.home) as device:
         return {"schema": "edgeflow.facts/1", "device": name, "facts": device.facts.to_json()}
 
 

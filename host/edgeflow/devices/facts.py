@@ -38,6 +38,10 @@ def parse_probe(text: str) -> DeviceFacts:
             "the device did not answer the probe as a POSIX system does", detail=text[:2000],
             hint="log in and see what its shell prints; nothing may be printed before a command's own output",
         )  # fmt: skip
+    if "end" not in sections:
+        raise DeviceError(
+            "the device's answer to the probe ends early", detail=text[-2000:], hint="check the connection"
+        )
     return _darwin(sections, uname) if uname[0] == "Darwin" else _linux(sections, uname)
 
 
@@ -50,8 +54,6 @@ Sections = Mapping[str, list[str]]
 
 
 def _linux(sections: Sections, uname: list[str]) -> DeviceFacts:
-    if "end" not in sections:
-        raise DeviceError("the device's answer to the probe ends early", detail=str(list(sections)))
     _, kernel, arch = uname[:3]
     values, getprop = _pairs(sections["values"], "="), _pairs(sections["getprop"], "=")
     release = _pairs(sections["os-release"], "=")

@@ -35,6 +35,7 @@ if [ "$(uname -s)" = Darwin ]; then
     hw.perflevel0.logicalcpu hw.perflevel1.name hw.perflevel1.logicalcpu sysctl.proc_translated \
     kern.hv_vmm_present; do sysctl "$key" 2>/dev/null; done
   at vm_stat; vm_stat
+  at end
   exit 0
 fi
 at os-release; cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release 2>/dev/null

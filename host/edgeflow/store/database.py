@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def connect(path: Path) -> sqlite3.Connection:
             path, timeout=_BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
         )
     try:
-        with translated(path):
+        with _alone_in(path.parent), translated(path):
             _prepare(connection, path)
     except BaseException:
         connection.close()
@@ -47,10 +48,26 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     _migrate(connection, path)
 
 
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Lets one process at a time prepare a database: SQLite's busy timeout does not cover the way to WAL."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise _unwritable(folder, error.strerror or str(error)) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise _unwritable(folder, f"cannot be locked: {error.strerror}") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     if _version(connection, path) == VERSION and _journal_mode(connection) == "wal":
         return
-    # Two processes may arrive here at once: the lock is taken before the version is looked at again.
     if _journal_mode(connection) != "wal":
         _set_wal(connection, path)
     with transaction(connection):
@@ -61,17 +78,19 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    version, tables = connection.execute(
+        "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
+    ).fetchone()
     if version > VERSION:
         raise EdgeflowError(
             f"{path}: written by a newer edgeflow (store version {version}, this one knows {VERSION})",
             hint="upgrade edgeflow, or set EDGEFLOW_HOME to another folder",
         )
-    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if version == 0 and tables:
         raise EdgeflowError(
             f"{path}: a database, but not edgeflow's", hint="move it away or set EDGEFLOW_HOME"
         )
-    return version
+    return int(version)
 
 
 def _journal_mode(connection: sqlite3.Connection) -> str:

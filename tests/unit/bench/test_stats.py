@@ -61,7 +61,7 @@ def test_a_slow_start_is_called_a_start() -> None:
 
 def test_one_spike_is_isolated_and_ten_in_a_row_are_a_burst() -> None:
     quiet = [float(value) for value in noisy(200)]
-    one = quiet[:100] + [9e6] + quiet[101:]
+    one = [*quiet[:100], 9e6, *quiet[101:]]
     assert find_outliers(one).isolated - find_outliers(quiet).isolated == 1
     many = quiet[:100] + [9e6] * 10 + quiet[110:]
     assert find_outliers(many).pattern == "burst"

@@ -75,7 +75,7 @@ def test_a_wide_interval_and_drift_carry_their_numbers() -> None:
 
 
 def test_a_short_warm_up_is_named() -> None:
-    cold = [round(9e6)] * 15 + steady(150)
+    cold = [round(9e6)] * 20 + steady(180)
     assert any("the warm-up was too short" in reason for reason in verdict(cold).reasons)
 
 

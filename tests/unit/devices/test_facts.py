@@ -1,4 +1,4 @@
-"""Facts out of probe texts: captured ones where we had the device, otherwise written after its documentation."""
+"""Facts out of probe texts, captured from a device or written by hand after its documentation."""
 
 from __future__ import annotations
 
@@ -148,8 +148,9 @@ def test_what_is_no_answer_is_an_error(text: str) -> None:
         parse_probe(text)
 
 
-def test_every_cut_of_an_answer_is_an_error_never_half_the_facts() -> None:
-    lines = text_of("pixel7-android-14").splitlines(keepends=True)
-    for end in range(len(lines) - 1):
+@pytest.mark.parametrize("name", ["pixel7-android-14", "macbook-air-m2"])
+def test_every_cut_of_an_answer_is_an_error_never_half_the_facts(name: str) -> None:
+    lines = text_of(name).splitlines(keepends=True)
+    for end in range(len(lines)):
         with pytest.raises(DeviceError):
             parse_probe("".join(lines[:end]))

@@ -2,7 +2,8 @@
 
 No single figure is enough, so four are taken, each blind where another sees:
 
-* cosine: direction of the whole tensor. Blind to scale, and to anything small beside something large.
+* cosine: direction of the whole tensor. Blind to scale, and to anything small beside something large. Taken
+  as 1 in a sample whose max|b| is below RANGE_FLOOR of the output's: there it would measure rounding noise.
 * rel_err: max|a-b| / scale, where scale is max|b| of the sample, but at least RANGE_FLOOR of the output's
   max|b| over all samples: an output that is almost zero in one sample is not judged on its rounding noise.
 * channel_err: rms(a-b) / rms(b) of the worst channel (slices of axis 1 or of the last axis, whichever is
@@ -10,6 +11,9 @@ No single figure is enough, so four are taken, each blind where another sees:
   in pixels beside scores in [0, 1]; rel_err cannot see wrong scores there, this can.
 * log_odds_err: max|logit(a)-logit(b)| of outputs in [0, 1], clipped at LOG_ODDS_CLIP. A saturated softmax
   or sigmoid maps logits that are far apart to 0.9999 and 0.99999; in log-odds they are far apart again.
+
+Outputs of which most is suppressed to exactly 0 (non-maximum suppression, thresholds) switch elements on
+and off where two candidates tie to the last bit. A few such flips of faint elements are counted apart.
 """
 
 from __future__ import annotations
@@ -26,6 +30,10 @@ Floats = NDArray[np.float64]
 RANGE_FLOOR = 0.1
 CHANNEL_FLOOR = 1e-2
 LOG_ODDS_CLIP = 9.0  # logit(1 - 1.2e-4): beyond it, rounding of fp16 weights is all there is to see
+SPARSE_SHARE = 0.5  # of exact zeros, from which on an output counts as suppressed
+FLIP_FLOOR = 1e-4  # of the output's max|b|: what is fainter need not be excused
+FLIP_SHARE = 1e-4  # of the elements may flip (at least one) ...
+FLIP_RANGE = 0.05  # ... if they are at most this part of the output's max|b|
 _TINY = 1e-30
 
 
@@ -56,11 +64,13 @@ def sample_distance(
     a = actual.astype(np.float64)
     usable = np.isfinite(a) & np.isfinite(b)
     a, b = np.where(usable, a, 0.0), np.where(usable, b, 0.0)
-    scale = max(float(np.max(np.abs(b), initial=0.0)), RANGE_FLOOR * overall_scale)
+    own_scale = float(np.max(np.abs(b), initial=0.0))
+    faint = own_scale < RANGE_FLOOR * overall_scale
+    scale = max(own_scale, RANGE_FLOOR * overall_scale)
     error = np.abs(a - b)
     worst = np.unravel_index(int(np.argmax(error)), error.shape) if error.size else ()
     return SampleDistance(
-        cosine=cosine(a, b),
+        cosine=1.0 if faint else cosine(a, b),
         # An output that is zero in every sample has no scale of its own: its error counts as it is.
         rel_err=float(np.max(error, initial=0.0)) / (scale if scale > _TINY else 1.0),
         log_odds_err=_log_odds_distance(a, b) if unit_interval else 0.0,
@@ -97,6 +107,29 @@ def channel_err(references: Sequence[NDArray[Any]], actuals: Sequence[NDArray[An
     ratio = error / np.maximum(own, max(CHANNEL_FLOOR * overall, _TINY))
     index = int(np.argmax(ratio))
     return float(ratio[index]), f"axis {axis}, index {index}"
+
+
+def is_sparse(references: Sequence[NDArray[Any]]) -> bool:
+    """Whether most of a float output is exactly 0: something suppressed it."""
+    zeros = sum(int(np.count_nonzero(b == 0)) for b in references)
+    return references[0].dtype.kind == "f" and zeros > SPARSE_SHARE * sum(b.size for b in references)
+
+
+def without_flips(
+    reference: NDArray[Any], actual: NDArray[Any], *, overall_scale: float
+) -> tuple[NDArray[Any], int]:
+    """`actual` with the few faint elements that are 0 on one side only set to the reference's, and how many.
+
+    Where there are more of them, or stronger ones, it is no tie: nothing is changed and the number is 0.
+    """
+    error = np.abs(actual - reference)
+    flips = ((reference == 0) != (actual == 0)) & (error > FLIP_FLOOR * overall_scale)
+    count = int(np.count_nonzero(flips))
+    if not count or count > max(1.0, FLIP_SHARE * reference.size):
+        return actual, 0
+    if float(np.max(error[flips])) > FLIP_RANGE * overall_scale:
+        return actual, 0
+    return np.where(flips, reference, actual), count
 
 
 def in_unit_interval(references: Sequence[NDArray[Any]]) -> bool:

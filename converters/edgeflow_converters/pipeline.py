@@ -23,6 +23,7 @@ from edgeflow_converters.errors import (
 from edgeflow_converters.inspect import ModelInfo, inspect_model
 from edgeflow_converters.reference import reference_outputs
 from edgeflow_converters.runners import process
+from edgeflow_converters.sensitivity import amplification
 from edgeflow_converters.shapes import pinned_shapes, require_samples_fit
 from edgeflow_converters.targets import get_target
 
@@ -151,10 +152,19 @@ class _Job:
             self.reference, load_sets(result), self.tolerance, top1_outputs=self.request.top1_outputs
         )
         if not verdict.passed:
+            cause = amplification(
+                self.request.source,
+                self.request.samples,
+                self.reference,
+                self.tolerance,
+                product.weights_dtype,
+                work=folder,
+                timeout_s=self.request.timeout_s,
+            )
             raise NumericsDisagree(
                 f"{self.request.runtime} {self.request.precision} of {self.request.source.name} disagrees "
                 f"with ONNX Runtime: {verdict.reasons[0]}",
-                hint="nothing was kept; try another precision or runtime",
+                hint=cause or "nothing was kept; try another precision or runtime",
                 log="\n".join((*verdict.reasons, *verdict.warnings)),
             )
         return product, verdict

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import socket
 import threading
 from collections import deque
@@ -22,7 +24,7 @@ class Stream:
         self._write_lock = threading.Lock()
 
     def read_frame(self) -> Optional[Frame]:
-        """The next frame, or None at the end of input. Raises WireError, also on input that ends in a frame."""
+        """The next frame, or None at the end of input. Raises WireError, also where input ends in a frame."""
         while not self._ready:
             data = self._read()
             if not data:
@@ -33,7 +35,7 @@ class Stream:
         return self._ready.popleft()
 
     def write_frame(self, frame: Frame) -> None:
-        """Writes one frame whole. Raises OSError when the peer is gone, WireError on a frame over the limits."""
+        """Writes one frame whole. Raises OSError when the peer is gone, WireError on what breaks a limit."""
         head, body = encode_parts(frame)
         with self._write_lock:
             self._write(memoryview(head))
@@ -59,10 +61,8 @@ class SocketStream(Stream):
         self._socket = connection
 
     def close(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # the peer may be faster
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # the peer was faster
 
     def release(self) -> None:
         """Closes the descriptor. Only the reading thread may: another would free a number still in use."""
@@ -82,14 +82,15 @@ class PipeStream(Stream):
         super().__init__()
         self._read_fd = read_fd
         self._write_fd = write_fd
+        self._wake_read, self._wake_write = os.pipe()
 
     def close(self) -> None:
-        os.close(self._write_fd)
+        os.write(self._wake_write, b"x")
 
     def _read(self) -> bytes:
-        return os.read(self._read_fd, CHUNK_BYTES)
+        ready = select.select([self._read_fd, self._wake_read], [], [])[0]
+        return b"" if self._wake_read in ready else os.read(self._read_fd, CHUNK_BYTES)
 
     def _write(self, data: memoryview) -> None:
         while len(data):
-            written = os.write(self._write_fd, data)
-            data = data[written:]
+            data = data[os.write(self._write_fd, data) :]

@@ -1,7 +1,7 @@
 """The daemon: the core on a Unix socket, detached from whoever started it; and its clients on the device.
 
-The socket is bound and reached from inside its folder: sun_path takes 104 to 108 bytes, a work folder's path may
-be longer (unix(7)).
+The socket is bound and reached from inside its folder: sun_path takes 104 to 108 bytes (unix(7)), and the
+path of a work folder may be longer.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def run_folder(work: str, build: str) -> str:
 
 
 def start(work: str, build: str) -> Dict[str, Any]:
-    """Starts the daemon unless it runs, and returns once it listens: {"pid", "build", "started"}. Raises Fault."""
+    """Starts the daemon unless it runs, and returns once it listens. Raises Fault."""
     work = os.path.abspath(work)
     folder = run_folder(work, build)
     pid_fd = os.open(os.path.join(folder, PID), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -106,7 +106,7 @@ def attach(work: str, build: str) -> int:
 
 def status(work: str, build: str) -> Dict[str, Any]:
     """The daemon's HELLO. Raises NoDaemon."""
-    with _client(work, build) as (stream, hello):
+    with _client(work, build) as (_, hello):
         return hello
 
 
@@ -125,7 +125,7 @@ def stop(work: str, build: str, *, force: bool) -> Dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _client(work: str, build: str) -> Iterator[Any]:
+def _client(work: str, build: str) -> "Iterator[tuple[SocketStream, Dict[str, Any]]]":
     with _connect(work, build) as connection:
         connection.settimeout(ANSWER_TIMEOUT_S)
         stream = SocketStream(connection)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import time
@@ -18,7 +17,7 @@ LOCK_RETRY_S = 0.02
 
 
 class WorkFolder:
-    """Paths of one work folder, and its models by content. Makes the folders it needs, private to the user."""
+    """Paths of one work folder, and its models by content. Makes the folders it needs, for this user."""
 
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
@@ -77,7 +76,7 @@ class JobLock:
         self._path = path
 
     def acquire(self, by: str) -> int:
-        """Takes the lock and gives its descriptor, which the worker inherits. Raises Fault busy, device_full."""
+        """Takes the lock; gives its descriptor, which the worker inherits. Raises Fault busy, device_full."""
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -137,6 +136,8 @@ def storage_fault(error: OSError, what: str) -> Fault:
 
 
 def _hash(file: Any) -> str:
+    import hashlib  # brings OpenSSL's library with it: an idle core does without
+
     digest = hashlib.sha256()
     while True:
         chunk = file.read(1 << 20)

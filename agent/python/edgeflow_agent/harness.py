@@ -11,7 +11,7 @@ from edgeflow_agent.faults import Fault
 from edgeflow_agent.stats import MIN_SAMPLES_FOR_CI95, median, median_ci95
 
 MIN_SAMPLES_IN_BUDGET = 3
-"""A model slower than the whole budget is still run this often: one sample would say nothing of its spread."""
+"""A model slower than the whole budget is still run this often: one sample says nothing of its spread."""
 
 FIRST_BATCH = 10
 
@@ -73,7 +73,7 @@ def bench(
     progress: ProgressFn,
     clock_ns: Callable[[], int] = time.monotonic_ns,
 ) -> BenchResult:
-    """Warms up, then samples until the median is known well enough, the budget ends or max_samples is reached.
+    """Warms up, then samples until the median is known well enough, or the budget or max_samples ends it.
 
     Warm-up ends when both its minima are reached, or at `budget_ns` after at least one run. Samples come in
     growing batches; between two, the 95 % interval of the median is compared with `ci_target`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import Dict, List
 
@@ -11,7 +10,7 @@ HOST_ONLY = frozenset(("bundle.py", "_build.py", "py.typed"))
 
 
 def sources() -> Dict[str, bytes]:
-    """Relative path -> content of every module of the agent, in sorted order, read from the package's folder."""
+    """Relative path -> content of every module of the agent, sorted, read from the package's folder."""
     root = os.path.dirname(os.path.abspath(__file__))
     found: List[str] = []
     for folder, _, names in os.walk(root):
@@ -27,6 +26,8 @@ def sources() -> Dict[str, bytes]:
 
 def build_of(contents: Dict[str, bytes]) -> str:
     """The first 16 hex digits of the SHA-256 over names, lengths and contents."""
+    import hashlib  # brings OpenSSL's library with it: a bundled core does without
+
     digest = hashlib.sha256()
     for name in sorted(contents):
         digest.update(b"%s\0%d\0" % (name.encode("utf-8"), len(contents[name])))

@@ -93,7 +93,7 @@ class Job:
 
 
 class JobTable:
-    """Every job of this core. `persistent` is a daemon's: outcomes are spooled and outlive connection and core."""
+    """Every job of this core. `persistent` is a daemon's: outcomes are spooled, and outlive the core."""
 
     def __init__(self, folder: WorkFolder, build: str, persistent: bool, log: Log) -> None:
         self._folder = folder
@@ -228,7 +228,7 @@ class JobTable:
                 self._spool.save(record, outcome)
                 outcome = Frame(outcome.type, {"spooled": True})
             except OSError as error:
-                # Better in memory than lost; if the daemon dies before the host asks, the job is reported as failed.
+                # Better in memory than lost; should the daemon die now, the job is reported as failed.
                 self._log.line("job %s: cannot spool its result: %s" % (record.job, error))
         with self._lock:
             self._running = None
@@ -253,7 +253,7 @@ def error_frame(fault: Fault) -> Frame:
 
 
 def check_params(params: Mapping[str, Any]) -> Dict[str, Any]:
-    """A copy of job.start's params with every field present and of its type. Raises Fault naming the field."""
+    """A copy of job.start's params with every field there and of its type. Raises Fault naming the field."""
     unknown = sorted(set(params) - START_PARAMS)
     if unknown:
         raise Fault("bad_request", "job.start: unknown params %s" % unknown)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import platform
 import queue
+import sys
 import threading
 import traceback
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Union
@@ -21,6 +21,7 @@ from edgeflow_agent.wire import PROTOCOL_VERSION, Frame, FrameType, WireError, t
 IMMEDIATE = frozenset(("ping", "job.cancel", "job.status"))
 MAX_QUEUED = 16
 MAX_TEXT = 200
+JOIN_S = 2.0
 
 
 class Client(NamedTuple):
@@ -51,7 +52,7 @@ class Core:
             "protocol": PROTOCOL_VERSION,
             "agent": {
                 "kind": "python",
-                "version": "%s %s" % (platform.python_implementation(), platform.python_version()),
+                "version": "%s %s" % (sys.implementation.name, sys.version.split()[0]),
                 "build": self.build,
                 "flags": "daemon" if self.persistent else "one-shot",
             },
@@ -70,15 +71,15 @@ class Core:
         return holder
 
     def attach(self, session: Session, client: Client) -> bool:
-        """Makes `session` the attached one; True when it ended another session of the same token. Raises busy."""
+        """Makes `session` the attached one; True when it ended one of the same token. Raises busy."""
         with self._lock:
             old = self._attached
             if old is session and session.client is not None and session.client.token != client.token:
                 raise Fault("bad_request", "this connection is attached with another token")
-            if old is not None and old is not session and old.client is not None:
-                if old.client.token != client.token:
-                    holder = {"by": old.client.host, "since": old.client.since}
-                    raise Fault("busy", describe_busy(holder), detail=holder)
+            other = old.client if old is not None and old is not session else None
+            if other is not None and other.token != client.token:
+                holder = {"by": other.host, "since": other.since}
+                raise Fault("busy", describe_busy(holder), detail=holder)
             running = self.jobs.running()
             if running is not None and running.record.token != client.token:
                 holder = {"by": running.record.host, "since": running.record.since}
@@ -95,11 +96,6 @@ class Core:
         with self._lock:
             if self._attached is session:
                 self._attached = None
-
-    def end(self) -> None:
-        """Ends the core after the answer to `shutdown`."""
-        self.ending.set()
-        self.on_end()
 
 
 class Session:
@@ -147,7 +143,7 @@ class Session:
             if worker.ident is not None:
                 self._drain()
                 self._queue.put(None)
-                worker.join()
+                worker.join(JOIN_S)  # it may be stuck in a write to a host that reads no more
 
     def _read_requests(self) -> int:
         while not self._core.ending.is_set():
@@ -214,7 +210,8 @@ class Session:
             answer = error_frame(Fault("internal", "%s: %s: %s" % (method, type(error).__name__, error)))
         self._answer(request_id, answer)
         if self._core.ending.is_set():
-            self._core.end()
+            self._core.on_end()
+            self._stream.close()
 
     def _answer(self, request_id: Optional[int], answer: Frame) -> None:
         meta = dict(answer.meta, id=request_id)

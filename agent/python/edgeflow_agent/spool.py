@@ -36,7 +36,7 @@ class Spool:
         self._path = path
 
     def create(self, record: Record) -> str:
-        """Makes the job's folder and gives the path of its worker's log. Raises Fault device_full, internal."""
+        """Makes the job's folder and gives the path of its worker's log. Raises Fault device_full."""
         folder = os.path.join(self._path, record.job)
         try:
             os.makedirs(folder, mode=0o700)

@@ -6,7 +6,7 @@ import math
 from typing import Sequence, Tuple
 
 MIN_SAMPLES_FOR_CI95 = 6
-"""With fewer, even [min, max] covers the median less often than 95 % of the time (1 - 2 * 0.5**5 = 0.9375)."""
+"""With fewer, even [min, max] covers the median less than 95 % of the time (1 - 2 * 0.5**5 = 0.9375)."""
 
 
 def median(samples: Sequence[float]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -68,12 +69,13 @@ class Worker:
                     self._kill_group()
             watcher.start()
             answer = self._converse(SocketStream(ours))
+            # Before the process is reaped: afterwards its CPU time is gone.
+            sampling = None if self._sampler is None else self._sampler.stop()
         finally:
             exit_code = self._reap()
             if watcher.is_alive():
                 watcher.join()
             ours.close()
-            sampling = None if self._sampler is None else self._sampler.stop()
         if answer is None:
             raise self._stopped_by or self._crashed(exit_code, process.pid)
         if answer.type is FrameType.ERROR:
@@ -83,7 +85,7 @@ class Worker:
         return answer
 
     def _spawn(self, fd: int) -> subprocess.Popen[bytes]:
-        argv = worker_command() + ["worker", "--fd", str(fd), "--lock-fd", str(self._lock_fd)]
+        argv = [*worker_command(), "worker", "--fd", str(fd), "--lock-fd", str(self._lock_fd)]
         with open(self._log_path, "ab", buffering=0) as log:
             return subprocess.Popen(
                 argv,
@@ -146,20 +148,17 @@ class Worker:
         process = self._process
         if process is None:
             return None
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.5)  # after its last frame it ends by itself
-        except subprocess.TimeoutExpired:
-            pass
         with self._lock:
             self._kill_group()
         return process.wait()
 
     def _kill_group(self) -> None:
         if self._process is not None:
-            try:
+            # Gone already is as good as killed; macOS says EPERM for a group of zombies.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass  # gone already; macOS says EPERM for a group of zombies
 
     def _crashed(self, exit_code: Optional[int], pid: int) -> Fault:
         name = None

@@ -90,7 +90,7 @@ def temperatures_c(root: str = "/") -> Dict[str, float]:
 def frequencies_mhz(root: str = "/") -> Dict[str, float]:
     """Current frequency of each CPU in MHz by cpufreq's scaling_cur_freq (kHz); empty without cpufreq.
 
-    The nominal MHz of /proc/cpuinfo is not taken: in a virtual machine it never changes and would look measured.
+    The nominal MHz of /proc/cpuinfo is not taken: in a virtual machine it never changes, yet looks measured.
     """
     found = {}
     cpus = os.path.join(root, "sys/devices/system/cpu")

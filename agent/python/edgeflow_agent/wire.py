@@ -121,7 +121,7 @@ def with_tensors(frame_type: FrameType, meta: Dict[str, Any], tensors: Iterable[
 
 
 def tensor_bytes(dtype: str, shape: Sequence[int]) -> int:
-    """Size in bytes of a tensor. Raises WireError on an unknown dtype, a bad shape, or over a body's limit."""
+    """Size in bytes of a tensor. Raises WireError on an unknown dtype, a bad shape, or too many."""
     if dtype not in ITEM_BYTES:
         raise WireError("unknown dtype %.40r; known: %s" % (dtype, " ".join(ITEM_BYTES)))
     if len(shape) > MAX_RANK:
@@ -190,7 +190,7 @@ class FrameParser:
         if self._failed is not None:
             raise WireError(self._failed)
         self._buffer += data
-        frames = []
+        frames: List[Frame] = []
         try:
             while True:
                 frame = self._next()

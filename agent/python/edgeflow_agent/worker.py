@@ -43,16 +43,14 @@ def main(fd: int, lock_fd: int) -> int:
     try:
         answer = job.run()
     except Fault as fault:
-        answer = Frame(FrameType.ERROR, {"id": 1, "error": _at_phase(fault, job.phase).to_meta()})
+        answer = _error(fault, job.phase)
     except MemoryError:
-        fault = Fault("out_of_memory", "the worker ran out of memory", phase=job.phase)
-        answer = Frame(FrameType.ERROR, {"id": 1, "error": fault.to_meta()})
+        answer = _error(Fault("out_of_memory", "the worker ran out of memory"), job.phase)
     except Exception as error:
         import traceback
 
         traceback.print_exc()
-        fault = Fault("internal", "%s: %s" % (type(error).__name__, error), phase=job.phase)
-        answer = Frame(FrameType.ERROR, {"id": 1, "error": fault.to_meta()})
+        answer = _error(Fault("internal", "%s: %s" % (type(error).__name__, error)), job.phase)
     _flush_output()
     stream.write_frame(answer)
     # No interpreter shutdown: a runtime's destructors may crash after the answer is already given.
@@ -71,6 +69,7 @@ class _Job:
         self._phases_ns: Dict[str, int] = {}
         self._phase_began_ns = time.monotonic_ns()
         self._progress_ns = 0
+        self._backend: Any = None
 
     def run(self) -> Frame:
         params = self._params
@@ -79,7 +78,8 @@ class _Job:
         self._enter("import")
         from edgeflow_agent.backends import base
 
-        backend = base.create(params["backend"])
+        # Kept to the end: freed while a fault passes by, a runtime prints complaints over the real reason.
+        backend = self._backend = base.create(params["backend"])
         imported = self._rss()
         self._enter("load")
         backend.load(params["files"], params["options"], params["threads"])
@@ -116,7 +116,7 @@ class _Job:
             raise Fault("run_failed", "the outputs do not fit one frame: %s" % error) from error
 
     def _infer(self, backend: Any, sets: List[Tuple[int, List[Tensor]]]) -> List[Tensor]:
-        found = []
+        found: List[Tensor] = []
         self._enter("run")
         for position, (number, inputs) in enumerate(sets):
             if position > 0:  # the first set has been bound and run already
@@ -176,14 +176,13 @@ def _grown(before: Optional[int], after: Optional[int]) -> Optional[int]:
     return None if before is None or after is None else after - before
 
 
-def _at_phase(fault: Fault, phase: str) -> Fault:
-    if not fault.phase:
-        fault.phase = phase
-    return fault
+def _error(fault: Fault, phase: str) -> Frame:
+    fault.phase = fault.phase or phase
+    return Frame(FrameType.ERROR, {"id": 1, "error": fault.to_meta()})
 
 
 def _set_affinity(cpus: Optional[List[int]]) -> Optional[List[int]]:
-    """Pins this process before the runtime starts its threads; gives what the kernel took, None if not asked."""
+    """Pins this process before the runtime starts threads; gives what the kernel took, None if not asked."""
     if cpus is None:
         return None
     if not hasattr(os, "sched_setaffinity"):
@@ -196,7 +195,7 @@ def _set_affinity(cpus: Optional[List[int]]) -> Optional[List[int]]:
 
 
 def _die_with_parent() -> None:
-    """Asks the kernel to kill this process when the core dies, even in a long native call (prctl(2), Linux)."""
+    """Has the kernel kill this process when the core dies, even in a long native call (prctl(2), Linux)."""
     if not sys.platform.startswith("linux"):
         return
     libc = ctypes.CDLL(None, use_errno=True)

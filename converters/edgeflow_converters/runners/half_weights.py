@@ -1,4 +1,4 @@
-"""Stores a model's weights as float16. Spec: source, out."""
+"""Stores a model's weights as float16. Spec: source, out. Answer: islands."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from edgeflow_converters.runners.process import Json, serve
 def work(spec: Json) -> Json:
     import onnx
 
-    onnx.save(store_weights_as_half(onnx.load(spec["source"])), spec["out"])
-    return {}
+    model = onnx.load(spec["source"])
+    islands = store_weights_as_half(model)
+    onnx.save(model, spec["out"])
+    return {"islands": islands}
 
 
 if __name__ == "__main__":

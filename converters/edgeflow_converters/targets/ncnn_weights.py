@@ -15,20 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 from edgeflow_converters.errors import UnsupportedModel
+from edgeflow_converters.half_weights import fits_half
 from edgeflow_converters.targets.ncnn_param import Layer
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 TAG_FP32, TAG_FP16 = 0, 0x01306B47
 # Bits of parameter 31 (src/net.cpp, get_masked_option): no fp16 arithmetic, no fp16 storage and packing.
 _FEATURE_MASK, _NO_FP16 = "31", 0b11
-_SMALLEST_NORMAL = 2.0**-14
-# Relative L2 error of a layer's weights. Rounding alone costs 2.8e-4; weights lost to underflow cost more.
-_MAX_WEIGHT_ERROR = 1e-3
 
 _CONVOLUTIONS = {
     f"{kind}{dims}"
@@ -93,7 +87,7 @@ def store_as_half(layers: Sequence[Layer], data: bytes) -> HalfWeights:
 
     blocks = walk(layers, data)
     arrays = [np.frombuffer(data, "<f4", block.count, block.offset) for block in blocks]
-    islands = {b.layer for b, a in zip(blocks, arrays, strict=True) if b.tagged and not _fits_half(a)}
+    islands = {b.layer for b, a in zip(blocks, arrays, strict=True) if b.tagged and not fits_half(a)}
     parts: list[bytes] = []
     kept_bytes = 0
     for block, array in zip(blocks, arrays, strict=True):
@@ -110,19 +104,6 @@ def store_as_half(layers: Sequence[Layer], data: bytes) -> HalfWeights:
     ]
     names = tuple(layers[index].name for index in sorted(islands))
     return HalfWeights(masked, b"".join(parts), kept_bytes, names)
-
-
-def _fits_half(weights: NDArray[Any]) -> bool:
-    import numpy as np
-
-    largest = float(np.max(np.abs(weights), initial=0.0))
-    if largest > float(np.finfo(np.float16).max):
-        return False
-    half = weights.astype(np.float16).astype(np.float64)
-    # Runtimes flush subnormal halves to zero: count them as lost.
-    half[np.abs(half) < _SMALLEST_NORMAL] = 0.0
-    norm = float(np.linalg.norm(weights.astype(np.float64)))
-    return norm == 0.0 or float(np.linalg.norm(half - weights)) / norm <= _MAX_WEIGHT_ERROR
 
 
 def _blocks_of(layer: Layer) -> Iterator[tuple[bool, int]]:

@@ -31,16 +31,16 @@ class OnnxruntimeConverter:
 
     def convert(self, request: ConvertRequest, out: Path, progress: ProgressFn) -> Product:
         cell = precision.lookup(self.name, request.precision)
+        notes: tuple[str, ...] = ()
         if cell.weights_dtype == "fp16":
             progress("store weights as fp16")
             spec = {"source": str(request.source), "out": str(out / _MODEL)}
-            process.call(
-                "half_weights",
-                spec,
-                what="storing weights as fp16",
-                cwd=out.parent,
-                timeout_s=request.timeout_s,
+            what = "storing weights as fp16"
+            answer = process.call(
+                "half_weights", spec, what=what, cwd=out.parent, timeout_s=request.timeout_s
             )
+            if answer["islands"]:
+                notes = (f"these weights stay fp32, they do not fit fp16: {', '.join(answer['islands'])}",)
         else:
             shutil.copyfile(request.source, out / _MODEL)
         info = inspect_model(request.source)
@@ -52,6 +52,7 @@ class OnnxruntimeConverter:
             weights_dtype=cell.weights_dtype,
             compute_dtype=cell.compute_dtype,
             tools=self.versions(),
+            notes=notes,
         )
 
     def run(

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from edgeflow_agent.bundle import build_agent
-from edgeflow_agent.identity import build_of, sources
-
 from edgeflow.agentlink.identity import HostIdentity
 from edgeflow.agentlink.session import AgentSession
 from edgeflow.devices.transports.base import Transport
 from edgeflow.errors import AgentError, UsageError
+from edgeflow_agent.bundle import build_agent
+from edgeflow_agent.identity import build_of, sources
 
 if TYPE_CHECKING:
     from edgeflow.devices.device import Device

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edgeflow.config.suggest import did_you_mean, nearest
 from edgeflow.config.validation import Name, checked_name, key_error
@@ -44,7 +44,7 @@ class _Settings(BaseModel):
     runtimes: tuple[str, ...] = ()
     work_dir: str | None = None
     python: str | None = None
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Field(strict=True, gt=0)] | None = None
 
     @field_validator("key")
     @classmethod

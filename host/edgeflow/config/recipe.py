@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, get_args
 
-from edgeflow.config.recipe_schema import Dtype, InputSpec, RecipeSchema
+from pydantic import ValidationError
+
+from edgeflow.config.dtypes import Dtype
+from edgeflow.config.recipe_schema import InputSpec, RecipeSchema
+from edgeflow.config.validation import describe
 from edgeflow.config.yaml_source import load_yaml
 from edgeflow.errors import UsageError
 
@@ -109,7 +113,12 @@ def recipe_for_model(source: Path, info: ModelFacts) -> Recipe:
                 )
         if tensor.dtype not in get_args(Dtype):
             raise UsageError(f"{source}: input '{tensor.name}': {tensor.dtype} tensors are not supported")
-        inputs[tensor.name] = InputSpec.model_validate({"shape": shape, "dtype": tensor.dtype})
+        try:
+            inputs[tensor.name] = InputSpec.model_validate({"shape": shape, "dtype": tensor.dtype})
+        except ValidationError as failure:
+            problem = describe(failure.errors()[0], {"shape": shape}, InputSpec)
+            key = ".".join(map(str, problem.keys))
+            raise UsageError(f"{source}: input '{tensor.name}': {key}: {problem.message}") from None
     return Recipe(
         name=name_of(source), model=source.name, inputs=inputs, base_dir=source.absolute().parent, path=None
     )

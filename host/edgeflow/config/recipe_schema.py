@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -10,33 +11,20 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    FiniteFloat,
-    PositiveInt,
     model_validator,
 )
 
+from edgeflow.config.dtypes import Dtype, is_float, limits, size_bytes
 from edgeflow.config.suggest import did_you_mean
 from edgeflow.config.validation import Name, key_error
 
-Dtype = Literal[
-    "float32",
-    "float64",
-    "float16",
-    "int8",
-    "uint8",
-    "int16",
-    "uint16",
-    "int32",
-    "uint32",
-    "int64",
-    "uint64",
-    "bool",
-]
 Color = Literal["RGB", "BGR", "GRAY", "RGBA", "BGRA"]
 Layout = Literal["NCHW", "NHWC", "NWHC"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area"]
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
+MAX_INPUT_BYTES = 256 * 1024 * 1024
+"""What one frame to an agent can carry (agent/PROTOCOL.md)."""
 IMAGE_KEYS = ("layout", "color", "resize", "scale", "mean", "std")
 
 
@@ -61,20 +49,23 @@ def _precision(name: str) -> str:
 
 Precision = Annotated[str, AfterValidator(_precision)]
 Label = Annotated[str, BeforeValidator(_label)]
-PerChannel = Annotated[tuple[FiniteFloat, ...], BeforeValidator(_one_as_list)]
+# Strict: pydantic would take `true` for 1.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Count = Annotated[int, Field(strict=True, gt=0)]
+PerChannel = Annotated[tuple[Number, ...], BeforeValidator(_one_as_list)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ResizeSpec(_Strict):
     """How an image comes to the input's height and width."""
 
     mode: Literal["stretch", "letterbox", "crop", "short-side-crop"] = "stretch"
-    size: tuple[PositiveInt, PositiveInt] | None = None  # height, width
+    size: tuple[Count, Count] | None = None  # height, width
     interpolation: Interpolation = "bilinear"
-    short_side: PositiveInt | None = None  # short-side-crop: length of the short side before the crop
+    short_side: Count | None = None  # short-side-crop: length of the short side before the crop
     fill: PerChannel = (0.0,)  # letterbox: pixel value (0..255) of the border
     align: Literal["center", "start"] = "center"  # letterbox: where the picture lies
 
@@ -94,17 +85,17 @@ class ResizeSpec(_Strict):
 class InputSpec(_Strict):
     """One input tensor: its shape and type, and how a file becomes it."""
 
-    shape: tuple[PositiveInt, ...]
+    shape: tuple[Count, ...]
     dtype: Dtype = "float32"
     kind: Literal["image", "tensor"] = "tensor"
     layout: Layout = "NCHW"
     color: Color = "RGB"
     resize: ResizeSpec = ResizeSpec()
-    scale: FiniteFloat = 1.0
+    scale: Number = 1.0
     mean: PerChannel = (0.0,)
     std: PerChannel = (1.0,)
-    range: tuple[FiniteFloat, FiniteFloat] | None = None
-    value: FiniteFloat | None = None  # what fills the input where a sample gives no file for it
+    range: tuple[Number, Number] | None = None
+    value: Number | None = None  # what fills the input where a sample gives no file for it
 
     @property
     def channels(self) -> int:
@@ -116,10 +107,24 @@ class InputSpec(_Strict):
         """Height and width of an image input, by its shape and layout."""
         return self.shape[self.layout.index("H")], self.shape[self.layout.index("W")]
 
+    def _mean_std(self) -> list[tuple[float, float]]:
+        """Mean and std of each channel."""
+        channels = range(self.channels)
+        return [(self.mean[c % len(self.mean)], self.std[c % len(self.std)]) for c in channels]
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        total_bytes = math.prod(self.shape) * size_bytes(self.dtype)
+        if total_bytes > MAX_INPUT_BYTES:
+            raise key_error(f"{total_bytes} bytes; an input has at most {MAX_INPUT_BYTES}", "shape")
         if self.range is not None and self.range[0] >= self.range[1]:
             raise key_error(f"the first number must be below the second, got {list(self.range)}", "range")
+        for key, values in (
+            ("range", self.range or ()),
+            ("value", () if self.value is None else (self.value,)),
+        ):
+            for value in values:
+                self._check_holds(value, key)
         if self.kind == "tensor":
             extra = next((key for key in IMAGE_KEYS if key in self.model_fields_set), None)
             if extra:
@@ -127,6 +132,11 @@ class InputSpec(_Strict):
             return self
         self._check_image()
         return self
+
+    def _check_holds(self, value: float, key: str) -> None:
+        low, high = limits(self.dtype)
+        if not low <= value <= high or (not is_float(self.dtype) and value != int(value)):
+            raise key_error(f"{value:g} is no value of dtype {self.dtype}", key)
 
     def _check_image(self) -> None:
         if len(self.shape) != 4:
@@ -152,6 +162,16 @@ class InputSpec(_Strict):
                 )
         if 0.0 in self.std:
             raise key_error("zero would divide by zero", "std")
+        if self.scale == 0.0:
+            raise key_error("zero would erase the picture", "scale")
+        low, high = limits(self.dtype)
+        reached = [(x * self.scale - m) / s for x in (0, 255) for m, s in self._mean_std()]
+        if min(reached) < low or max(reached) > high:
+            raise key_error(
+                f"pixels become {min(reached):g} to {max(reached):g} by scale, mean and std, "
+                f"which {self.dtype} cannot hold",
+                "dtype",
+            )
         if self.resize.size is not None and self.resize.size != self.size:
             raise key_error(
                 f"[height, width] {list(self.resize.size)} differs from the shape's {list(self.size)}",
@@ -177,7 +197,7 @@ class CalibrationSpec(_Strict):
     """Inputs that static quantization looks at."""
 
     data: str
-    limit: PositiveInt = 200
+    limit: Count = 200
 
 
 class EvaluationSpec(_Strict):

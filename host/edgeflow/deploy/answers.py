@@ -84,7 +84,7 @@ def _files_by_input(recipe: Recipe, inputs: Sequence[str], cwd: Path) -> dict[st
         elif equals and not (cwd / text).exists():
             raise UsageError(f"--input {text}: no input '{name}'; the inputs are: {', '.join(recipe.inputs)}")
         elif Path(text).suffix == ".npz":
-            pairs = dict.fromkeys(needed, cwd / text)
+            pairs = dict.fromkeys(_inputs_in(cwd / text, recipe) or needed, cwd / text)
         elif len(needed) == 1:
             pairs = {needed[0]: cwd / text}
         else:
@@ -97,6 +97,17 @@ def _files_by_input(recipe: Recipe, inputs: Sequence[str], cwd: Path) -> dict[st
                 raise UsageError(f"--input {text}: input '{input_name}' is given twice")
             files[input_name] = path
     return files
+
+
+def _inputs_in(path: Path, recipe: Recipe) -> list[str]:
+    """The inputs that an .npz holds by name; none of a file that is no archive: load_input says so."""
+    import zipfile
+
+    if not zipfile.is_zipfile(path):
+        return []
+    with zipfile.ZipFile(path) as archive:
+        held = {member.removesuffix(".npy") for member in archive.namelist()}
+    return [name for name in recipe.inputs if name in held]
 
 
 def _prediction(recipe: Recipe, outputs: Tensors) -> dict[str, Any] | None:

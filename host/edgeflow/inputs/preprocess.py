@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import warnings
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,8 @@ def _in_colour(image: Image.Image, spec: InputSpec, path: Path) -> Image.Image:
     from PIL import Image
 
     if image.mode.startswith("I;16"):
+        if image.has_transparency_data:
+            raise UsageError(f"{path}: 16-bit gray with transparency; flatten it first")
         gray = np.asarray(image).astype(np.float32) / np.float32(257.0)
         if spec.channels == 4:
             raise UsageError(f"{path}: 16-bit gray for a model with alpha; convert it to 8 bits first")
@@ -214,8 +217,8 @@ def _load_array(spec: InputSpec, path: Path, name: str | None) -> NDArray[Any]:
                 array = loaded[_member(loaded.files, path, name)]
         else:
             array = loaded
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise UsageError(f"{path}: not a readable NumPy file: {error}") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        raise UsageError(f"{path}: not a readable NumPy file of numbers") from None
     if array.shape != spec.shape:
         raise UsageError(f"{path}: shape {list(array.shape)}, expected {list(spec.shape)}")
     if array.dtype.newbyteorder("=") != np.dtype(spec.dtype):

@@ -23,11 +23,13 @@ def fetch_archive(package: PackageSource, folder: Path) -> Path:
     writable, EdgeflowError when the index serves another archive than expected.
     """
     command, environment = _pip(package, folder) if package.index == "pypi" else _npm(package, folder)
+    scratch = folder / "tmp"  # the client's own temporary files go when the folder goes, however this ends
+    scratch.mkdir()
     try:
         done = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, **environment},
+            env={**os.environ, "TMPDIR": str(scratch), **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -41,7 +43,7 @@ def fetch_archive(package: PackageSource, folder: Path) -> Path:
         ) from None
     archives = [p for p in folder.iterdir() if p.name.endswith((".whl", ".tar.gz", ".tgz", ".zip"))]
     if done.returncode != 0 or len(archives) != 1:
-        raise _failure(package, done.stdout + done.stderr, command[0])
+        raise _failure(package, done.stdout + done.stderr, command[0], folder)
     with archives[0].open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != package.archive_sha256:
@@ -79,7 +81,7 @@ def _npm(package: PackageSource, folder: Path) -> tuple[list[str], dict[str, str
     return command, {"PATH": search}
 
 
-def _failure(package: PackageSource, output: str, tool: str) -> EdgeflowError:
+def _failure(package: PackageSource, output: str, tool: str, folder: Path) -> EdgeflowError:
     """What the client's words mean, as one line."""
     low = output.lower()
     detail = output.strip()
@@ -87,12 +89,11 @@ def _failure(package: PackageSource, output: str, tool: str) -> EdgeflowError:
         return ToolMissingError(
             f"{package}: {tool} has no pip", hint=f"run '{tool} -m ensurepip'", detail=detail
         )
+    move = "free some space, or set EDGEFLOW_HOME to a folder that can be written"
     if "no space left" in low or "enospc" in low:
-        return UsageError(
-            f"{package}: the disk is full", hint="free some space and pull again", detail=detail
-        )
+        return UsageError(f"{package}: the disk of {folder} is full", hint=move, detail=detail)
     if "permission denied" in low or "eacces" in low or "read-only file system" in low:
-        return UsageError(f"{package}: a folder is not writable", hint="see --debug", detail=detail)
+        return UsageError(f"{package}: cannot write below {folder}", hint=move, detail=detail)
     if "do not match the hashes" in low or "eintegrity" in low:
         return _other_archive(package, detail)
     network = (

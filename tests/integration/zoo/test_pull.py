@@ -98,7 +98,8 @@ def test_two_processes_pull_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.network
-def test_a_pull_that_is_killed_leaves_nothing_that_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_pull_leaves_nothing_that_counts(tmp_path: Path, ending: signal.Signals) -> None:
     code = (
         "import sys, pathlib; from edgeflow import zoo\n"
         "zoo.pull(sys.argv[1], pathlib.Path(sys.argv[2]), lambda line: print(line, flush=True))"
@@ -106,16 +107,21 @@ def test_a_pull_that_is_killed_leaves_nothing_that_counts(tmp_path: Path) -> Non
     process = subprocess.Popen(
         [sys.executable, "-c", code, "ppocr-cls", str(tmp_path)],
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     try:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("fetching")
+        os.killpg(process.pid, ending)
+        process.communicate(timeout=60)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=30)
+        process.kill()
+    assert process.returncode != 0
     assert not (tmp_path / "zoo" / "ppocr-cls").exists()
+    if ending == signal.SIGINT:
+        assert visible(tmp_path) == []
     assert zoo.pull("ppocr-cls", tmp_path).pulled
     assert visible(tmp_path) == ["ppocr-cls"]
 

@@ -89,7 +89,7 @@ def test_blazeface_tells_a_face_from_a_cup(zoo_home: Path) -> None:
 def test_mlsd_finds_the_windows_bars(zoo_home: Path) -> None:
     (outputs,) = Reference("mlsd-tiny", zoo_home).outputs()
     scores = outputs["scores"][0, :, :, 0]
-    # The window has a frame of (40, 60) to (280, 260); a segment's score lies at its centre, on half the grid.
+    # The window's frame is (40, 60) to (280, 260); a segment scores at its centre, on half the grid.
     for x, y in ((280, 160), (40, 160), (160, 260), (160, 160)):
         row, column = y // 2, x // 2
         assert scores[row - 2 : row + 3, column - 2 : column + 3].max() > 0.5, (x, y)

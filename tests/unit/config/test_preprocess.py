@@ -99,6 +99,13 @@ def test_sixteen_bits_become_their_share_of_255(tmp_path: Path) -> None:
     np.testing.assert_allclose(load_input(spec(shape=[1, 3, 1, 4]), path)[0, 2, 0], tensor.ravel())
 
 
+def test_sixteen_bits_with_transparency_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.array([[7, 8]], dtype=np.uint16)).save(path, transparency=7)
+    with pytest.raises(UsageError, match="16-bit gray with transparency"):
+        load_input(spec(shape=[1, 1, 1, 2], color="GRAY"), path)
+
+
 def test_pixels_without_a_range_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "float.tiff"
     Image.fromarray(np.array([[0.5]], dtype=np.float32)).save(path)
@@ -169,8 +176,9 @@ def test_integer_inputs_hold_their_values_or_say_so(tmp_path: Path) -> None:
     plain = load_input(spec(shape=[1, 1, 1, 2], color="GRAY", dtype="uint8"), path)
     assert plain.dtype == np.uint8
     np.testing.assert_array_equal(plain.ravel(), [0, 255])
-    with pytest.raises(UsageError, match="-128 to 127 after scale, mean and std do not fit uint8"):
-        load_input(spec(shape=[1, 1, 1, 2], color="GRAY", dtype="uint8", mean=128), path)
+    bordered = gray([2, 2], mode="letterbox", fill=300).model_copy(update={"dtype": "uint8"})
+    with pytest.raises(UsageError, match="0 to 300 after scale, mean and std do not fit uint8"):
+        load_input(bordered, path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n broken"])
@@ -228,6 +236,17 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, array: Any, expected
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
     with pytest.raises(UsageError, match=expected):
         load_input(TENSOR, tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+@pytest.mark.parametrize("keep", [0, 4, 40])
+def test_truncated_arrays_are_refused(tmp_path: Path, name: str, keep: int) -> None:
+    path = tmp_path / name
+    values = np.zeros((1, 2), np.float32)
+    np.save(path, values) if path.suffix == ".npy" else np.savez(path, values)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(UsageError, match="not a readable NumPy file"):
+        load_input(TENSOR, path)
 
 
 def test_a_picture_for_a_tensor_is_refused(tmp_path: Path) -> None:

@@ -48,6 +48,12 @@ def test_paths_start_from_the_recipes_folder(tmp_path: Path, monkeypatch: pytest
         loaded.file("absent.png", "samples")
 
 
+def test_the_example_of_the_documentation_loads(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "recipe.md").read_text()
+    loaded = recipe(tmp_path, text.split("```yaml\n")[1].split("```")[0])
+    assert loaded.inputs["x"].resize.short_side == 256
+
+
 def test_labels_keep_their_text(tmp_path: Path) -> None:
     loaded = recipe(tmp_path, BASE + 'labels: [0, 90, no, off, "1.50", 010]\n')
     assert loaded.label_names() == ("0", "90", "no", "off", "1.50", "010")
@@ -94,6 +100,22 @@ def replaced(old: str, new: str) -> str:
         (replaced("image}", "image, dtype: float23}"), "4: inputs.x.dtype: expected one of float32, float64"),
         (replaced("image}", "image, scale: 1/255}"), "4: inputs.x.scale: expected a number, got '1/255'"),
         (replaced("image}", "image, scale: .inf}"), "4: inputs.x.scale: expected a finite number, got inf"),
+        (replaced("image}", "image, scale: true}"), "4: inputs.x.scale: expected a number, got True"),
+        (replaced("image}", "image, scale: 0}"), "4: inputs.x.scale: zero would erase the picture"),
+        (replaced("image}", "image, dtype: uint8, mean: 9}"), "4: inputs.x.dtype: pixels become -9 to 246"),
+        (
+            replaced("image}", "image, dtype: float16, scale: 999}"),
+            "4: inputs.x.dtype: pixels become 0 to 254745",
+        ),
+        (
+            replaced("image}", "tensor, dtype: int8, range: [0, 300]}"),
+            "4: inputs.x.range: 300 is no value of dtype int8",
+        ),
+        (
+            replaced("image}", "tensor, dtype: int64, value: 0.5}"),
+            "4: inputs.x.value: 0.5 is no value of dtype int64",
+        ),
+        (replaced("8, 8]", "99999, 99999]"), "4: inputs.x.shape: 119997600012 bytes; an input has at most"),
         (replaced("image}", "image, range: [1, 1]}"), "4: inputs.x.range: the first number must be below"),
         (replaced("image}", "tensor, mean: 1}"), "4: inputs.x.mean: only for images"),
         (
@@ -182,6 +204,11 @@ def test_default_recipe_guesses_no_other_size(
     with pytest.raises(UsageError, match=expected) as caught:
         recipe_for_model(tmp_path / "m.onnx", Info((Tensor("x", "float32", shape),), ()))
     assert "edgeflow init" in caught.value.hint
+
+
+def test_default_recipe_of_an_input_too_large_to_send(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"m\.onnx: input 'x': shape: 400000000 bytes; an input has at most"):
+        recipe_for_model(tmp_path / "m.onnx", Info((Tensor("x", "float32", (1, 100_000_000)),), ()))
 
 
 def test_default_recipe_names_a_dtype_that_cannot_be_fed(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ class Backend(Protocol):
     """One runtime with one model. It never times itself: the harness does.
 
     `run` does what a bare user loop would do for one inference and nothing else. Every verb raises Fault.
+    There is no unload: the worker's end is, and no destructor of a runtime can spoil an answer.
     """
 
     def load(self, files: Mapping[str, str], options: Mapping[str, Any], threads: int) -> None:
@@ -47,9 +48,6 @@ class Backend(Protocol):
 
     def read(self) -> List[Tensor]:
         """A copy of the last outputs, in the order of `outputs`."""
-
-    def unload(self) -> None:
-        """Frees the model."""
 
     def info(self) -> RuntimeInfo:
         """What runs, after `load`."""
@@ -112,7 +110,7 @@ def _missing(package: str) -> str:
 
 
 def _installed_version(package: str) -> Optional[str]:
-    # importlib.metadata would cost the core 3 MiB and 30 ms; the folder's name says the same (PEP 376, PEP 427).
+    # importlib.metadata would cost the core 3 MiB and 30 ms; the folder's name says the same (PEP 376, 427).
     prefix, suffix = package + "-", ".dist-info"
     for folder in sys.path:
         try:

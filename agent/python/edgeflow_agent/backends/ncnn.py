@@ -24,7 +24,8 @@ def create() -> NcnnBackend:
 class NcnnBackend:
     """One ncnn network. Options are the fields of ncnn::Option by name, booleans and integers.
 
-    ncnn prints why it failed to stderr, which the core collects; here only return codes are seen.
+    ncnn prints why it failed to stderr, which the core collects; here only return codes are seen. It checks
+    no input's shape, and a wrong one computes something: the artifact's shapes are the only guard.
     """
 
     def load(self, files: Mapping[str, str], options: Mapping[str, Any], threads: int) -> None:
@@ -95,10 +96,6 @@ class NcnnBackend:
             array = np.array(mat)  # copies row by row, without the padding between channels
             found.append(Tensor(name, "float32", array.shape, array.tobytes()))
         return found
-
-    def unload(self) -> None:
-        self._bound, self._results = [], []
-        self._net.clear()
 
     def info(self) -> RuntimeInfo:
         options: Dict[str, Any] = {name: getattr(self._net.opt, name) for name in self._names}

@@ -27,9 +27,9 @@ def create() -> NullBackend:
 class NullBackend:
     """Echoes its inputs. Options:
 
-    `delay_ns` sleeps in each run; `allocate_bytes` is allocated and touched by load; `print` is a line written
-    to stdout by load. `crash` (one of CRASHES) happens in the verb `crash_phase` (one of PHASES, default "run"),
-    in "run" after `crash_after_runs` good ones.
+    `delay_ns` sleeps in each run; `allocate_bytes` is allocated and touched by load; load writes `print` to
+    stdout. `crash` (one of CRASHES) happens in the verb `crash_phase` (one of PHASES, default run), in run
+    after `crash_after_runs` good ones.
     """
 
     def __init__(self) -> None:
@@ -77,10 +77,6 @@ class NullBackend:
 
     def read(self) -> List[Tensor]:
         return [tensor._replace(data=bytes(tensor.data), set=None) for tensor in self._bound]
-
-    def unload(self) -> None:
-        self._bound = ()
-        self._ballast = bytearray()
 
     def info(self) -> RuntimeInfo:
         return RuntimeInfo("null", "1", "none", dict(self._options))

@@ -65,6 +65,8 @@ class OnnxRuntimeBackend:
         session_options.inter_op_num_threads = 1
         session_options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         session_options.log_severity_level = 3
+        # ONNX Runtime's own default (onnxruntime_session_options_config_keys.h), set so that it reads back.
+        session_options.add_session_config_entry(SPINNING, "1")
         for name, value in options.items():
             _apply(session_options, name, value)
         try:
@@ -124,20 +126,13 @@ class OnnxRuntimeBackend:
             found.append(Tensor(name, str(array.dtype), np.shape(self._results[index]), array.tobytes()))
         return found
 
-    def unload(self) -> None:
-        del self._session
-        self._feeds, self._results = {}, []
-
     def info(self) -> RuntimeInfo:
         told = self._session.get_session_options()
         options: Dict[str, Any] = {name: bool(getattr(told, name)) for name in FLAGS}
         options["graph_optimization_level"] = next(
             key for key, member in LEVELS.items() if member == told.graph_optimization_level.name
         )
-        # The key is absent until set; ONNX Runtime then spins (onnxruntime_session_options_config_keys.h).
-        options["allow_spinning"] = not told.has_session_config_entry(SPINNING) or (
-            told.get_session_config_entry(SPINNING) == "1"
-        )
+        options["allow_spinning"] = told.get_session_config_entry(SPINNING) == "1"
         options["intra_op_num_threads"] = told.intra_op_num_threads
         options["inter_op_num_threads"] = told.inter_op_num_threads
         return RuntimeInfo("onnxruntime", ort.__version__, self._compute_dtype, options)

@@ -1,0 +1,156 @@
+"""A real agent, as a zipapp in a process of its own, and a client that speaks frames to it."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeflow_agent.bundle import BuiltAgent, build_agent
+from edgeflow_agent.channel import PipeStream
+from edgeflow_agent.wire import Frame, FrameType, Tensor, tensors_of, with_tensors
+
+
+class Client:
+    """One connection to an agent; `call` gives a result or raises the ERROR as AgentSaid."""
+
+    def __init__(self, argv: list[str], log: Path) -> None:
+        with log.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+            )
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.stream = PipeStream(self.process.stdout.fileno(), self.process.stdin.fileno())
+        self.progress: list[dict[str, Any]] = []
+        self.answer = Frame(FrameType.HELLO, {})
+        self._id = 0
+
+    def hello(self) -> dict[str, Any]:
+        frame = self.stream.read_frame()
+        assert frame is not None and frame.type is FrameType.HELLO
+        return frame.meta
+
+    def send(self, method: str, tensors: list[Tensor] | None = None, **params: Any) -> int:
+        self._id += 1
+        meta = {"id": self._id, "method": method, "params": params}
+        self.stream.write_frame(
+            Frame(FrameType.REQUEST, meta)
+            if tensors is None
+            else with_tensors(FrameType.REQUEST, meta, tensors)
+        )
+        return self._id
+
+    def receive(self) -> Any:
+        """The next answer's result. Raises AgentSaid on an ERROR, EOFError when the agent is gone."""
+        while True:
+            frame = self.stream.read_frame()
+            if frame is None:
+                raise EOFError
+            if frame.type is not FrameType.PROGRESS:
+                self.answer = frame
+                if frame.type is FrameType.ERROR:
+                    raise AgentSaid(frame.meta["error"])
+                return frame.meta["result"]
+            self.progress.append(frame.meta)
+
+    def call(self, method: str, tensors: list[Tensor] | None = None, **params: Any) -> Any:
+        request = self.send(method, tensors, **params)
+        result = self.receive()
+        assert self.answer.meta["id"] == request
+        return result
+
+    def start(self, kind: str, tensors: list[Tensor], **params: Any) -> str:
+        job: str = self.call("job.start", tensors, kind=kind, **{"backend": "null", **params})["job"]
+        return job
+
+    def job(self, kind: str, tensors: list[Tensor], **params: Any) -> Any:
+        """Runs one job to its result."""
+        return self.call("job.wait", job=self.start(kind, tensors, **params))
+
+    def tensors(self) -> list[Tensor]:
+        return tensors_of(self.answer)
+
+    def until_phase(self, phase: str) -> None:
+        """Reads PROGRESS frames until the running job.wait reports `phase`."""
+        while not any(progress["phase"] == phase for progress in self.progress):
+            frame = self.stream.read_frame()
+            assert frame is not None and frame.type is FrameType.PROGRESS, frame
+            self.progress.append(frame.meta)
+
+    def hang_up(self) -> int:
+        """Ends the input as a host that goes away does; gives the exit code."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self.process.wait(20)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(20)
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+class AgentSaid(Exception):
+    """An ERROR frame."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(error)
+        self.code: str = error["code"]
+        self.message: str = error["message"]
+        self.phase: str = error["phase"]
+        self.detail: dict[str, Any] = error["detail"]
+
+
+@pytest.fixture(scope="session")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> BuiltAgent:
+    return build_agent(tmp_path_factory.mktemp("agent") / "agent.pyz")
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    # Longer than a Unix socket's path may be, as a real work folder can be.
+    return tmp_path / ("work" + "x" * 120)
+
+
+@pytest.fixture
+def connect(agent: BuiltAgent, work: Path, tmp_path: Path) -> Iterator[Callable[..., Client]]:
+    """Opens connections: connect("core") or connect("attach"), attached with a token unless it is None."""
+    opened: list[Client] = []
+
+    def open_client(
+        command: str = "core", token: str | None = "token", host: str = "host", python: str = sys.executable
+    ) -> Client:
+        client = Client([python, str(agent.path), command, "--work", str(work)], tmp_path / "stderr")
+        opened.append(client)
+        client.greeting = client.hello()  # type: ignore[attr-defined]
+        if token is not None:
+            client.call("attach", token=token, host=host)
+        return client
+
+    yield open_client
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture
+def put(work: Path) -> Callable[[bytes], str]:
+    """Puts a file into the work folder by content, as the transport does; gives its SHA-256."""
+
+    def write(content: bytes) -> str:
+        name = hashlib.sha256(content).hexdigest()
+        (work / "files").mkdir(parents=True, exist_ok=True)
+        (work / "files" / name).write_bytes(content)
+        return name
+
+    return write
+
+
+@pytest.fixture
+def said() -> type[AgentSaid]:
+    return AgentSaid

@@ -1,10 +1,10 @@
-"""What edgeflow itself adds to a deploy whose artifact is cached and pushed: wall time minus the agent's loops.
+"""What edgeflow adds to a deploy whose artifact is cached and pushed: wall time minus the agent's loops.
 
     python benchmarks/second_deploy.py [--model zoo:pplcnet-orientation] [--runtime ncnn] [--runs 7]
 
-Runs the real command line. The loops are the warm-up and the warm samples as the agent recorded them, which last
-as long as the plan says; the rest (start of Python, probe, cache look-up, three worker starts, model loads, the
-device's verdict, the store) is edgeflow's own.
+Runs the real command line. The loops are the warm-up and the warm samples as the agent recorded them, which
+last as long as the plan says; the rest (start of Python, probe, cache look-up, three worker starts, model
+loads, the device's verdict, the store) is edgeflow's own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
         wall_s, loops_s = deploy(options.model, options.runtime)
         own_s.append(wall_s - loops_s)
         print(f"wall {wall_s:.3f} s  loops {loops_s:.3f} s  own {own_s[-1]:.3f} s")
-    print(f"own time of a second deploy: median {statistics.median(own_s):.3f} s, max {max(own_s):.3f} s (limit 1.0 s)")
+    print(f"own time: median {statistics.median(own_s):.3f} s, max {max(own_s):.3f} s; limit 1.0 s")
 
 
 def deploy(model: str, runtime: str) -> tuple[float, float]:

@@ -15,6 +15,7 @@ import stat
 import struct
 import sys
 import threading
+import time
 from typing import Any, Dict, Iterator, Optional
 
 from edgeflow_agent.channel import CHUNK_BYTES, SocketStream
@@ -27,6 +28,9 @@ from edgeflow_agent.wire import Frame, FrameType, WireError
 SOCKET = "agent.sock"
 PID = "agent.pid"
 LOG = "agent.log"
+START = "start.lock"
+END_RETRIES = 100
+END_RETRY_S = 0.1
 MAX_LOG_BYTES = 1 << 20
 ANSWER_TIMEOUT_S = 30.0
 UCRED = struct.Struct("3i")  # pid, uid, gid (unix(7), SO_PEERCRED)
@@ -55,13 +59,30 @@ def start(work: str, build: str) -> Dict[str, Any]:
     """Starts the daemon unless it runs, and returns once it listens. Raises Fault."""
     work = os.path.abspath(work)
     folder = run_folder(work, build)
+    # One start at a time: whoever comes second finds the first one's daemon listening.
+    with open(os.path.join(folder, START), "wb") as start_lock:
+        fcntl.flock(start_lock.fileno(), fcntl.LOCK_EX)
+        return _start_locked(work, build, folder)
+
+
+def _start_locked(work: str, build: str, folder: str) -> Dict[str, Any]:
     pid_fd = os.open(os.path.join(folder, PID), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        # Held by the daemon for its whole life: this lock, never the socket's file, says that one runs.
-        fcntl.flock(pid_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(pid_fd)
-        return {"pid": int(status(work, build)["pid"]), "build": build, "started": False}
+    for attempt in range(END_RETRIES):
+        try:
+            # Held by the daemon for its whole life: this lock, never the socket's file, says that one runs.
+            fcntl.flock(pid_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            try:
+                running = status(work, build)
+                os.close(pid_fd)
+                return {"pid": running["pid"], "build": build, "started": False}
+            except NoDaemon as error:  # it is just ending
+                if attempt == END_RETRIES - 1:
+                    os.close(pid_fd)
+                    path = os.path.join(folder, PID)
+                    raise Fault("internal", "%s: end the process that %s names" % (error, path)) from error
+                time.sleep(END_RETRY_S)
     ready_read, ready_write = os.pipe()
     child = os.fork()
     if child == 0:

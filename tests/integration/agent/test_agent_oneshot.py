@@ -62,7 +62,7 @@ def test_infer_gives_each_set_back_under_its_number(connect: Callable[..., Any])
 def test_bench_gives_every_sample_and_what_the_device_did_meanwhile(connect: Callable[..., Any]) -> None:
     client = connect()
     result = client.job("bench", [X], plan=PLAN, options={"delay_ns": 2_000_000})
-    tensors = {t.name: struct.unpack("<%dq" % t.shape[0], t.data) for t in client.tensors()}
+    tensors = {t.name: struct.unpack(f"<{t.shape[0]}q", t.data) for t in client.tensors()}
     assert result["stop"] == "max_samples"
     assert len(tensors["samples_ns"]) == len(tensors["starts_ns"]) == 50 and len(tensors["warmup_ns"]) == 2
     assert min(tensors["samples_ns"]) >= 2_000_000  # a sleep of 2 ms is never shorter
@@ -191,9 +191,7 @@ def test_a_bad_request_is_refused_before_any_worker(
     connect: Callable[..., Any], said: Any, work: Path, params: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(said) as error:
-        connect().start("infer", [X], **params) if "kind" not in params else connect().start(
-            params["kind"], [X]
-        )
+        connect().start(**{"kind": "infer", "tensors": [X], **params})
     assert error.value.code == code
     assert list((work / "jobs").iterdir()) == []
 

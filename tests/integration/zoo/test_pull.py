@@ -66,7 +66,7 @@ def test_no_model_named_means_the_demo_model_and_says_so(zoo_home: Path, tmp_pat
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("damage", ["model.onnx", "recipe.yaml", "zoo.json"])
+@pytest.mark.parametrize("damage", ["pplcnet-orientation.onnx", "recipe.yaml", "zoo.json"])
 def test_a_damaged_cache_is_noticed_and_replaced(zoo_home: Path, tmp_path: Path, damage: str) -> None:
     original = zoo.pull(NAME, zoo_home)
     shutil.copytree(zoo_home / "zoo" / NAME, tmp_path / "zoo" / NAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from pathlib import Path
 
@@ -159,19 +160,15 @@ def test_a_mutated_stream_gives_frames_or_wire_errors(name: str, data: st.DataOb
     stream = bytearray(encode(FRAMES[name]))
     for _ in range(data.draw(st.integers(1, 4))):
         stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(WireError):
         for frame in FrameParser().feed(bytes(stream)):
             tensors_of(frame)
-    except WireError:
-        pass
 
 
 @given(st.binary(max_size=200))
 def test_rubbish_never_gives_a_frame(data: bytes) -> None:
-    try:
+    with contextlib.suppress(WireError):
         assert FrameParser().feed(data) == []
-    except WireError:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -195,9 +192,11 @@ def test_a_bad_header_is_refused_before_its_content_arrives(header: bytes, words
 
 @pytest.mark.parametrize(
     "meta",
-    [b"[]", b"7", b"{", b"\xff\xfe", b'{"a":NaN}', b'{"a":' + b"9" * 5000 + b"}", b"[" * 100000]
-    + [b'{"id":"\\ud800"}', b""],
-)
+    [
+        b"[]", b"7", b"{", b"\xff\xfe", b'{"a":NaN}', b'{"a":' + b"9" * 5000 + b"}", b"[" * 100000, b"",
+        b'{"id":"\\ud800"}',
+    ],
+)  # fmt: skip
 def test_meta_that_is_not_a_json_object_is_refused(meta: bytes) -> None:
     with pytest.raises(WireError):
         FrameParser().feed(HEADER.pack(b"EDGF", 1, 2, len(meta), 0) + meta)

@@ -1,4 +1,4 @@
-"""RSS of the Python agent's core before a model loads, as a zipapp on this interpreter. Target: 20 MiB. Linux only."""
+"""RSS of the Python agent's core before a model loads, as a zipapp on this interpreter: at most 20 MiB."""
 
 from __future__ import annotations
 

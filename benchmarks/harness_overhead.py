@@ -27,7 +27,7 @@ from edgeflow_agent.channel import PipeStream
 from edgeflow_agent.stats import median, median_ci95
 from edgeflow_agent.wire import Frame, FrameType, Tensor, tensors_of, with_tensors
 
-WARMUP = 5
+WARMUP_NS = 300_000_000  # both ways: the agent's process is fresh each time, the bare loop's is not
 
 
 def main() -> int:
@@ -114,15 +114,17 @@ def measure(
         assert process.stdin is not None and process.stdout is not None
         stream = PipeStream(process.stdout.fileno(), process.stdin.fileno())
         stream.read_frame()
+        attach = {"id": 1, "method": "attach", "params": {"token": "bench", "host": "bench"}}
         ask(
             stream,
-            Frame(FrameType.REQUEST, {"id": 1, "method": "attach", "params": {"token": "b", "host": "b"}}),
+            Frame(FrameType.REQUEST, attach),
         )
         params = {
             "kind": "bench", "backend": backend, "files": pushed, "threads": args.threads,
             "plan": {
-                "warmup_min_runs": WARMUP, "warmup_min_ns": 0, "min_samples": args.samples,
-                "max_samples": args.samples, "budget_ns": 600 * 10**9, "ci_target": None, "sample_period_ms": 200,
+                "warmup_min_runs": 1, "warmup_min_ns": WARMUP_NS, "min_samples": args.samples,
+                "max_samples": args.samples, "budget_ns": 600 * 10**9, "ci_target": None,
+                "sample_period_ms": 200,
             },
         }  # fmt: skip
         start = with_tensors(FrameType.REQUEST, {"id": 2, "method": "job.start", "params": params}, inputs)
@@ -148,7 +150,8 @@ def agent_median(stream: PipeStream, start: Frame, run: Callable[[], Any], sampl
 
 
 def bare_median(stream: PipeStream, start: Frame, run: Callable[[], Any], samples: int) -> float:
-    for _ in range(WARMUP):
+    warm_ns = time.perf_counter_ns() + WARMUP_NS
+    while time.perf_counter_ns() < warm_ns:
         run()
     durations = []
     for _ in range(samples):

@@ -30,6 +30,9 @@ _UNWRITABLE = {
 }  # fmt: skip
 
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 class Cache:
     """Entries under one root folder. Creating it touches nothing."""
 
@@ -63,7 +66,10 @@ class Cache:
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
-        """A private folder on the cache's file system, removed at the end. Raises CacheUnwritable."""
+        """A private folder on the cache's file system, removed at the end.
+
+        Raises CacheUnwritable, also when the body of the `with` runs out of space.
+        """
         with self._writing():
             scratch = self._root / "tmp"
             scratch.mkdir(parents=True, exist_ok=True)
@@ -71,6 +77,10 @@ class Cache:
             folder = Path(tempfile.mkdtemp(dir=scratch))
         try:
             yield folder
+        except OSError as error:
+            if error.errno in NO_SPACE:
+                raise unwritable(self._root, error) from error
+            raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -109,7 +119,7 @@ def unwritable(root: Path, error: OSError) -> CacheUnwritable | OSError:
     """`error` as CacheUnwritable when it is about permissions, space or the kind of file; else unchanged."""
     if error.errno not in _UNWRITABLE:
         return error
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in NO_SPACE:
         return CacheUnwritable(
             f"no space left in the cache folder {root}",
             hint="free some space; the cache may be deleted at any time",

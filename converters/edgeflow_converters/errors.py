@@ -41,8 +41,16 @@ class ConverterFailed(ConvertError):
     """The tool crashed, hung, or said success and wrote nothing usable."""
 
 
+class ConverterTimeout(ConverterFailed):
+    """The tool did not end in time and was stopped."""
+
+
 class NumericsDisagree(ConvertError):
     """The product runs, but its outputs are not the reference's."""
+
+
+class PrecisionOutOfReach(NumericsDisagree):
+    """The model itself amplifies the precision's rounding beyond tolerance: no converter could do better."""
 
 
 class ToolMissing(ConvertError):

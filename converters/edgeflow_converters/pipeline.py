@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -15,8 +16,11 @@ from edgeflow_converters.base import Artifact, Converter, ConvertRequest, Produc
 from edgeflow_converters.cache import Cache
 from edgeflow_converters.check import Tolerance, Verdict, compare, tolerance_for
 from edgeflow_converters.errors import (
+    CacheUnwritable,
     ConverterFailed,
+    ConverterTimeout,
     NumericsDisagree,
+    PrecisionOutOfReach,
     ShapeMismatch,
     UnsupportedModel,
 )
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 # Part of every artifact's key: raise it when a change here makes other artifacts of the same request.
 CONVERTER_VERSION = "1"
 
+_FULL_BELOW_BYTES = 1 << 20
 _RANDOM_OPS = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
@@ -110,7 +115,10 @@ class _Job:
             try:
                 prepared, notes = self._prepare(folder, simplify=simplify)
                 product, verdict = self._convert_and_verify(prepared, folder)
+            except (ConverterTimeout, PrecisionOutOfReach):
+                raise  # another variant of the model would end the same
             except (ConverterFailed, UnsupportedModel, NumericsDisagree) as error:
+                _require_space(self.work)
                 failure = failure or error
                 continue
             if failure is not None:
@@ -161,7 +169,8 @@ class _Job:
                 work=folder,
                 timeout_s=self.request.timeout_s,
             )
-            raise NumericsDisagree(
+            error_class = PrecisionOutOfReach if cause else NumericsDisagree
+            raise error_class(
                 f"{self.request.runtime} {self.request.precision} of {self.request.source.name} disagrees "
                 f"with ONNX Runtime: {verdict.reasons[0]}",
                 hint=cause or "nothing was kept; try another precision or runtime",
@@ -195,6 +204,14 @@ class _Job:
             cached=False,
         )
         write_artifact(artifact, out)
+
+
+def _require_space(work: Path) -> None:
+    """A tool that fails on a full disk blames the model, or nothing: look for ourselves."""
+    if shutil.disk_usage(work).free < _FULL_BELOW_BYTES:
+        raise CacheUnwritable(
+            f"no space left in {work.parent} to convert in", hint="free some space and try again"
+        )
 
 
 def _require_deterministic(info: ModelInfo) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeflow_converters import leash
-from edgeflow_converters.errors import ConverterFailed, ToolMissing
+from edgeflow_converters.errors import ConverterFailed, ConverterTimeout, ToolMissing
 
 _LOG_TAIL_CHARS = 4000
 _GRACE_S = 10.0
@@ -39,7 +39,7 @@ def run(
 ) -> Finished:
     """Run `argv` in `cwd` to its end and return its exit code and output, whatever they are.
 
-    Raises ConverterFailed when it does not end within `timeout_s`, ToolMissing when it cannot be started.
+    Raises ConverterTimeout when it does not end within `timeout_s`, ToolMissing when it cannot be started.
     """
     log_path = cwd / f"{name}.log"
     process = subprocess.Popen(
@@ -57,7 +57,7 @@ def run(
         try:
             process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            raise ConverterFailed(
+            raise ConverterTimeout(
                 f"{name} did not end within {timeout_s:g} s and was stopped",
                 hint="raise the timeout, or read the log for where it hangs",
                 log=_tail(log_path),

@@ -18,10 +18,13 @@ from edgeflow_agent.faults import Fault
 from edgeflow_agent.sampler import Sampler
 from edgeflow_agent.wire import Frame, FrameType, WireError
 
+HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+"""The zipapp that holds this package, or the folder it lies in; taken now, as a daemon changes its folder."""
+
 WATCH_PERIOD_S = 0.05
 MAX_LOG_BYTES = 8 << 20
-LOG_TAIL_BYTES = 4096
-LOG_TAIL_LINES = 20
+LOG_TAIL_BYTES = 8192
+LOG_TAIL_LINES = 40
 THREAD_VARIABLES = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "VECLIB_")
 
 
@@ -136,8 +139,10 @@ class Worker:
                 if rss is not None and rss > memory_bytes:
                     message = "the worker uses %d bytes, over its limit of %d" % (rss, memory_bytes)
                     self.stop(Fault("out_of_memory", message, phase=self._phase))
-            if os.path.getsize(self._log_path) > MAX_LOG_BYTES:
-                os.truncate(self._log_path, 0)
+            # Whoever removes the log must not end the watch with it.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.getsize(self._log_path) > MAX_LOG_BYTES:
+                    os.truncate(self._log_path, 0)
             if process.poll() is not None:
                 # A child of the runtime may still hold the other end: what is buffered is read, then it ends.
                 ours.shutdown(socket.SHUT_RD)
@@ -195,13 +200,7 @@ class Worker:
 
 def worker_command() -> List[str]:
     """How this very agent is started again: the zipapp it runs from, or the package on the path."""
-    home = package_home()
-    return [sys.executable, home] if os.path.isfile(home) else [sys.executable, "-m", "edgeflow_agent"]
-
-
-def package_home() -> str:
-    """The zipapp that holds this package, or the folder that it lies in."""
-    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return [sys.executable, HOME] if os.path.isfile(HOME) else [sys.executable, "-m", "edgeflow_agent"]
 
 
 def worker_environment(threads: int) -> Dict[str, str]:
@@ -213,9 +212,8 @@ def worker_environment(threads: int) -> Dict[str, str]:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         kept[name] = str(threads)
     kept["OPENBLAS_NUM_THREADS"] = "1"
-    home = package_home()
-    if os.path.isdir(home):
-        kept["PYTHONPATH"] = os.pathsep.join(part for part in (home, kept.get("PYTHONPATH", "")) if part)
+    if os.path.isdir(HOME):
+        kept["PYTHONPATH"] = os.pathsep.join(part for part in (HOME, kept.get("PYTHONPATH", "")) if part)
     return kept
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow_converters import errors, tool
+from edgeflow_converters.cache import NO_SPACE
 from edgeflow_converters.errors import ConverterFailed, ConvertError
 
 Json = dict[str, Any]
@@ -25,6 +26,15 @@ def serve(work: Callable[[Json], Json]) -> int:
         result: Json = {"ok": work(json.loads(spec_path.read_text()))}
     except ConvertError as error:
         described = {"class": type(error).__name__, "message": error.message, "hint": error.hint}
+        result = {"error": described}
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        described = {
+            "class": "CacheUnwritable",
+            "message": "no space left for intermediate files",
+            "hint": "",
+        }
         result = {"error": described}
     result_path.write_text(json.dumps(result))
     return 0

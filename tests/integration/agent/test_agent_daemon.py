@@ -181,3 +181,14 @@ def test_logs_tell_what_ran(daemon: dict[str, Any], connect: Callable[..., Any])
     lines = client.call("logs", lines=50)["lines"]
     assert any(job in line and "alice" in line for line in lines)
     assert len(client.call("logs", lines=1)["lines"]) == 1
+
+
+def test_relative_paths_hold_after_the_daemon_changed_its_folder(
+    agent: BuiltAgent, work: Path, command: Command, connect: Callable[..., Any]
+) -> None:
+    work.mkdir()
+    argv = [sys.executable, os.path.relpath(agent.path, work), "daemon", "--work", "."]
+    subprocess.run(argv, cwd=work, capture_output=True, timeout=60, check=True)
+    client = connect("attach")
+    assert client.job("infer", [X])["runtime"]["name"] == "null"
+    assert json.loads(command("status").stdout)["agent"]["flags"] == "daemon"

@@ -326,3 +326,23 @@ def test_the_idle_core_is_small(connect: Callable[..., Any]) -> None:
     status = Path(f"/proc/{client.process.pid}/status").read_text()
     rss_kib = int(status.split("VmRSS:")[1].split()[0])
     assert rss_kib <= 20 * 1024
+
+
+def test_inherited_thread_settings_do_not_reach_the_runtime(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    from edgeflow_agent.supervise import worker_environment
+
+    told = worker_environment(2)
+    assert told["OMP_NUM_THREADS"] == "2" and "OMP_WAIT_POLICY" not in told
+
+
+def test_a_host_that_reads_no_more_does_not_keep_the_core_alive(connect: Callable[..., Any]) -> None:
+    client = connect()
+    big = X._replace(shape=(1 << 18,), data=bytes(1 << 20))
+    job = client.start("infer", [big])
+    client.send("job.wait", job=job)  # the answer of 1 MiB fills the pipe: nobody reads it
+    client.process.send_signal(signal.SIGTERM)
+    assert client.process.wait(20) == 128 + signal.SIGTERM

@@ -113,8 +113,8 @@ def test_both_runtimes_are_measured(
     plan: dict[str, Any] = {"runs": 3}
     if kind == "bench":
         plan = {
-            "warmup_min_runs": 3, "warmup_min_ns": 0, "min_samples": 20, "max_samples": 50, "budget_ns": 10**9,
-            "ci_target": None, "sample_period_ms": 100,
+            "warmup_min_runs": 3, "warmup_min_ns": 0, "min_samples": 20, "max_samples": 50,
+            "budget_ns": 10**9, "ci_target": None, "sample_period_ms": 100,
         }  # fmt: skip
     for backend, files, image in (
         ("onnxruntime", onnx_file, tensor("x", IMAGE[None])),

@@ -31,7 +31,7 @@ Corrupt = Callable[[Path], None]
 def why_rejected(
     artifact: Artifact, request: ConvertRequest, folder: Path, work: Path, cache_root: Path, tools_root: Path
 ) -> str:
-    """What the product's own runner and the gate say about the files in `folder`; "" when they accept them."""
+    """What the product's own runner and the gate say about the files in `folder`; "" if they accept them."""
     product = Product(
         files=artifact.files,
         inputs=artifact.inputs,
@@ -192,6 +192,10 @@ def swap_channels(values: Any) -> None:
     values[[0, 1]] = values[[1, 0]]
 
 
+def reverse_columns(values: Any) -> None:
+    values[:] = values[:, ::-1].copy()
+
+
 def swap_gates(values: Any) -> None:
     hidden = values.shape[1] // 4
     values[:, :hidden], values[:, hidden : 2 * hidden] = (
@@ -208,33 +212,42 @@ def swap_inputs(op: str, nth: int) -> Corrupt:
     return edit_onnx(edit)
 
 
+PPLCNET = ("pplcnet-orientation", "ncnn", "fp32")
+PPLCNET_ONNX = ("pplcnet-orientation", "onnxruntime", "fp32")
+ONET = ("mtcnn-onet", "ncnn", "fp32")
+CLS_FP16 = ("ppocr-cls", "ncnn", "fp16")
+CLS_ONNX = ("ppocr-cls", "onnxruntime", "fp32")
+SILERO = ("silero-vad", "onnxruntime", "fp32")
+DEPTHWISE = "ConvolutionDepthWise"
+
 CASES: list[tuple[str, str, str, str, Corrupt]] = [
-    ("middle convolution x 1.05", "pplcnet-orientation", "ncnn", "fp32", edit_weights("Convolution", 8, scale(1.05))),
-    ("first convolution x 1.05", "pplcnet-orientation", "ncnn", "fp32", edit_weights("Convolution", 0, scale(1.05))),
-    ("depthwise layer x 0.95", "pplcnet-orientation", "ncnn", "fp32", edit_weights("ConvolutionDepthWise", 5, scale(0.95))),
-    ("bias dropped", "pplcnet-orientation", "ncnn", "fp32", edit_weights("Convolution", 4, zero, 1)),
-    ("classifier's bias dropped", "pplcnet-orientation", "ncnn", "fp32", edit_weights("InnerProduct", -1, zero, 1)),
-    ("channels swapped", "pplcnet-orientation", "ncnn", "fp32", edit_weights("Convolution", 3, swap_halves)),
-    ("one weight's sign", "pplcnet-orientation", "ncnn", "fp32", edit_weights("Convolution", -2, flip_strongest)),
-    ("stride changed", "pplcnet-orientation", "ncnn", "fp32", edit_layer("ConvolutionDepthWise", 1, p3="1")),
-    ("activation skipped", "pplcnet-orientation", "ncnn", "fp32", bypass("HardSwish", 6)),
-    ("bin truncated", "pplcnet-orientation", "ncnn", "fp32", truncate("model.bin", 0.9)),
-    ("param truncated", "pplcnet-orientation", "ncnn", "fp32", truncate("model.param", 0.7)),
-    ("pooling pads on the other side", "mtcnn-onet", "ncnn", "fp32", edit_layer("Padding", 0, p0="1", p1="0", p2="1", p3="0")),
-    ("slopes dropped", "mtcnn-onet", "ncnn", "fp32", edit_weights("PReLU", 1, zero)),
-    ("axes not permuted", "mtcnn-onet", "ncnn", "fp32", bypass("Permute", -1)),
-    ("outputs swapped", "mtcnn-onet", "ncnn", "fp32", swap_outputs("out0", "out2")),
-    ("outputs of one shape swapped", "picodet-layout", "onnxruntime", "fp32", edit_initializer("Conv", 60, 1, scale(1.05))),
-    ("fp16 NaN", "ppocr-cls", "ncnn", "fp16", half_value(float("nan"))),
-    ("fp16 infinity", "ppocr-cls", "ncnn", "fp16", half_value(float("inf"))),
-    ("fp16 weight 100", "ppocr-cls", "ncnn", "fp16", half_value(100.0)),
-    ("onnx convolution x 1.05", "pplcnet-orientation", "onnxruntime", "fp32", edit_initializer("Conv", 10, 1, scale(1.05))),
-    ("onnx channels swapped", "pplcnet-orientation", "onnxruntime", "fp32", edit_initializer("Conv", 4, 1, swap_channels)),
-    ("onnx activation replaced", "pplcnet-orientation", "onnxruntime", "fp32", replace_op("HardSwish", 3, "Relu")),
-    ("onnx file truncated", "pplcnet-orientation", "onnxruntime", "fp32", truncate("model.onnx", 0.8)),
-    ("gates swapped", "silero-vad", "onnxruntime", "fp32", edit_initializer("LSTM", 0, 1, swap_gates)),
-    ("states swapped", "silero-vad", "onnxruntime", "fp32", swap_inputs("Concat", -1)),
-    ("spectrum x 1.05", "silero-vad", "onnxruntime", "fp32", edit_initializer("Conv", 0, 1, scale(1.05))),
+    ("middle convolution x 1.05", *PPLCNET, edit_weights("Convolution", 8, scale(1.05))),
+    ("first convolution x 1.05", *PPLCNET, edit_weights("Convolution", 0, scale(1.05))),
+    ("depthwise layer x 0.95", *PPLCNET, edit_weights(DEPTHWISE, 5, scale(0.95))),
+    ("bias dropped", *PPLCNET, edit_weights("Convolution", 4, zero, 1)),
+    ("classifier's bias dropped", *PPLCNET, edit_weights("InnerProduct", -1, zero, 1)),
+    ("channels swapped", *PPLCNET, edit_weights("Convolution", 3, swap_halves)),
+    ("one weight's sign", *PPLCNET, edit_weights("Convolution", -1, flip_strongest)),
+    ("stride changed", *PPLCNET, edit_layer(DEPTHWISE, 1, p3="1")),
+    ("activation skipped", *PPLCNET, bypass("HardSwish", 6)),
+    ("bin truncated", *PPLCNET, truncate("model.bin", 0.9)),
+    ("param truncated", *PPLCNET, truncate("model.param", 0.7)),
+    ("pooling pads on the other side", *ONET, edit_layer("Padding", 0, p0="1", p1="0", p2="1", p3="0")),
+    ("slopes dropped", *ONET, edit_weights("PReLU", 1, zero)),
+    ("axes not permuted", *ONET, bypass("Permute", -1)),
+    ("outputs swapped", *ONET, swap_outputs("out0", "out2")),
+    ("classes swapped", *CLS_ONNX, edit_initializer("Gemm", -1, 1, reverse_columns)),
+    ("average replaced by maximum", *CLS_ONNX, replace_op("GlobalAveragePool", 2, "GlobalMaxPool")),
+    ("fp16 NaN", *CLS_FP16, half_value(float("nan"))),
+    ("fp16 infinity", *CLS_FP16, half_value(float("inf"))),
+    ("fp16 weight 100", *CLS_FP16, half_value(100.0)),
+    ("onnx convolution x 1.05", *PPLCNET_ONNX, edit_initializer("Conv", 10, 1, scale(1.05))),
+    ("onnx channels swapped", *PPLCNET_ONNX, edit_initializer("Conv", 4, 1, swap_channels)),
+    ("onnx activation replaced", *PPLCNET_ONNX, replace_op("HardSwish", 3, "Relu")),
+    ("onnx file truncated", *PPLCNET_ONNX, truncate("model.onnx", 0.8)),
+    ("gates swapped", *SILERO, edit_initializer("LSTM", 0, 1, swap_gates)),
+    ("states swapped", *SILERO, swap_inputs("Concat", -1)),
+    ("spectrum x 1.05", *SILERO, edit_initializer("Conv", 0, 1, scale(1.05))),
 ]  # fmt: skip
 
 
@@ -263,7 +276,8 @@ def test_a_corrupted_artifact_is_caught(
 
 
 @pytest.mark.parametrize(
-    ("name", "runtime", "precision"), sorted({(name, runtime, precision) for _, name, runtime, precision, _ in CASES})
+    ("name", "runtime", "precision"),
+    sorted({(name, runtime, precision) for _, name, runtime, precision, _ in CASES}),
 )
 def test_an_intact_artifact_is_accepted_on_inputs_it_has_not_seen(
     name: str,

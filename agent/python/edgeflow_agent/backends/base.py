@@ -50,7 +50,7 @@ class Backend(Protocol):
         """A copy of the last outputs, in the order of `outputs`."""
 
     def info(self) -> RuntimeInfo:
-        """What runs, after `load`."""
+        """What runs; asked after everything is measured, so that it may read the model's file."""
 
 
 class BackendEntry(NamedTuple):

@@ -48,7 +48,7 @@ class NcnnBackend:
         self._output_names = sorted(self._net.output_names(), key=_output_order)
         if not self._output_names:
             raise Fault("load_failed", "the ncnn network has no output blob")
-        self._int8 = _has_int8(files["param"])
+        self._param_path = files["param"]
         self._bound: List[Any] = []
         self._results: List[Any] = []
 
@@ -118,7 +118,7 @@ class NcnnBackend:
         computes in float (ncnn src/net.cpp, convert_layout; src/layer/arm/convolution_arm.cpp).
         """
         told = self._net.opt
-        if self._int8 and told.use_int8_inference:
+        if told.use_int8_inference and _has_int8(self._param_path):
             return "int8"
         if told.use_fp16_storage and told.use_fp16_arithmetic and ncnn.cpu_support_arm_asimdhp():
             return "fp16"

@@ -83,7 +83,7 @@ class OnnxRuntimeBackend:
         for value in (*self._inputs.values(), *self._session.get_outputs()):
             if value.type not in DTYPES:
                 raise Fault("load_failed", "%s is a %s; only tensors are served" % (value.name, value.type))
-        self._compute_dtype = _compute_dtype(files["model"])
+        self._path = files["model"]
         self._feeds: Dict[str, Any] = {}
         self._results: List[Any] = []
 
@@ -135,7 +135,7 @@ class OnnxRuntimeBackend:
         options["allow_spinning"] = told.get_session_config_entry(SPINNING) == "1"
         options["intra_op_num_threads"] = told.intra_op_num_threads
         options["inter_op_num_threads"] = told.inter_op_num_threads
-        return RuntimeInfo("onnxruntime", ort.__version__, self._compute_dtype, options)
+        return RuntimeInfo("onnxruntime", ort.__version__, _compute_dtype(self._path), options)
 
 
 def _apply(session_options: Any, name: str, value: Any) -> None:

@@ -1,0 +1,212 @@
+"""Each rewrite: changes nothing but the form, and ncnn goes wrong without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeflow_converters import rewrites
+from edgeflow_converters.base import ConvertRequest
+from edgeflow_converters.errors import ConvertError
+from edgeflow_converters.pipeline import convert
+from edgeflow_converters.targets.ncnn import NcnnConverter
+
+RANDOM = np.random.default_rng(11)
+FLOAT = TensorProto.FLOAT
+
+
+def constant(name: str, *values: Any, shape: tuple[int, ...] | None = None) -> onnx.TensorProto:
+    """An int64 vector of the values, or a random float tensor of a shape."""
+    if shape is None:
+        return numpy_helper.from_array(np.array(values, np.int64), name)
+    return numpy_helper.from_array(
+        (RANDOM.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype("f4"), name
+    )
+
+
+def model(
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, list[int]],
+    outputs: dict[str, list[int]],
+    constants: list[onnx.TensorProto],
+) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in outputs.items()],
+        constants,
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(made, full_check=True)
+    return made
+
+
+def same_padding() -> onnx.ModelProto:
+    """A pooling whose SAME padding is one row at the end only."""
+    node = helper.make_node
+    return model(
+        [
+            node("Conv", ["x", "w"], ["h"], auto_pad="VALID"),
+            node("MaxPool", ["h"], ["p"], kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER"),
+            node("Conv", ["p", "v"], ["y"], strides=[2, 2], auto_pad="SAME_LOWER"),
+        ],
+        {"x": [1, 2, 18, 18]},
+        {"y": [1, 3, 4, 4]},
+        [constant("w", shape=(4, 2, 3, 3)), constant("v", shape=(3, 4, 3, 3))],
+    )
+
+
+def suppression() -> onnx.ModelProto:
+    """heat * (heat == pool(heat))"""
+    node = helper.make_node
+    return model(
+        [
+            node("Conv", ["x", "w"], ["h"], pads=[1, 1, 1, 1]),
+            node("Sigmoid", ["h"], ["heat"]),
+            node("MaxPool", ["heat"], ["peak"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+            node("Equal", ["heat", "peak"], ["is_peak"]),
+            node("Cast", ["is_peak"], ["mask"], to=FLOAT),
+            node("Mul", ["heat", "mask"], ["y"]),
+        ],
+        {"x": [1, 2, 16, 16]},
+        {"y": [1, 1, 16, 16]},
+        [constant("w", shape=(1, 2, 3, 3))],
+    )
+
+
+def fused_attention() -> onnx.ModelProto:
+    """Query, key and value of four heads from one projection."""
+    node = helper.make_node
+    picks = []
+    for index, name in enumerate(("q", "k", "v")):
+        picks += [
+            node("Slice", ["heads", f"i{index}", f"i{index + 1}", "i0"], [f"{name}_one"]),
+            node("Squeeze", [f"{name}_one", "i0"], [name]),
+        ]
+    return model(
+        [
+            node("MatMul", ["x", "w"], ["fused"]),
+            node("Reshape", ["fused", "split"], ["five"]),
+            node("Transpose", ["five"], ["heads"], perm=[2, 0, 3, 1, 4]),
+            *picks,
+            node("Transpose", ["k"], ["kt"], perm=[0, 1, 3, 2]),
+            node("MatMul", ["q", "kt"], ["scores"]),
+            node("Softmax", ["scores"], ["weights"], axis=-1),
+            node("MatMul", ["weights", "v"], ["mixed"]),
+            node("Transpose", ["mixed"], ["back"], perm=[0, 2, 1, 3]),
+            node("Reshape", ["back", "joined"], ["y"]),
+        ],
+        {"x": [1, 10, 32]},
+        {"y": [1, 10, 32]},
+        [
+            constant("w", shape=(32, 96)),
+            constant("split", 1, 10, 3, 4, 8),
+            constant("joined", 1, 10, 32),
+            *(constant(f"i{index}", index) for index in range(4)),
+        ],
+    )
+
+
+def streaming_cell() -> onnx.ModelProto:
+    """A convolution, then one LSTM step whose state [h or c, batch, features] goes in and out."""
+    node = helper.make_node
+    return model(
+        [
+            node("Conv", ["x", "k"], ["frame"]),
+            node("Squeeze", ["frame", "last"], ["features"]),
+            node("Unsqueeze", ["features", "zero"], ["step"]),
+            node("Gather", ["state", "first"], ["h2"], axis=0),
+            node("Gather", ["state", "second"], ["c2"], axis=0),
+            node("Unsqueeze", ["h2", "zero"], ["h"]),
+            node("Unsqueeze", ["c2", "zero"], ["c"]),
+            node("LSTM", ["step", "w", "r", "b", "", "h", "c"], ["all", "h_out", "c_out"], hidden_size=8),
+            node("Squeeze", ["h_out", "zero"], ["y"]),
+            node("Concat", ["h_out", "c_out"], ["state_out"], axis=0),
+        ],
+        {"x": [1, 4, 3], "state": [2, 1, 8]},
+        {"y": [1, 8], "state_out": [2, 1, 8]},
+        [
+            constant("w", shape=(1, 32, 6)),
+            constant("r", shape=(1, 32, 8)),
+            constant("b", shape=(1, 64)),
+            constant("k", shape=(6, 4, 3)),
+            constant("zero", 0),
+            constant("last", 2),
+            numpy_helper.from_array(np.array(0), "first"),
+            numpy_helper.from_array(np.array(1), "second"),
+        ],
+    )
+
+
+CASES = {
+    "explicit_padding": (same_padding, lambda node: any(a.name == "auto_pad" for a in node.attribute)),
+    "equal_as_arithmetic": (suppression, lambda node: node.op_type == "Equal"),
+    "split_fused_heads": (fused_attention, lambda node: any(len(a.ints) == 5 for a in node.attribute)),
+    "single_step_lstm": (streaming_cell, lambda node: node.op_type == "LSTM"),
+    "state_batch_first": (streaming_cell, lambda node: node.op_type == "Gather"),
+}  # fmt: skip
+
+
+def random_inputs(made: onnx.ModelProto, seed: int) -> dict[str, Any]:
+    random = np.random.default_rng(seed)
+    return {
+        value.name: random.normal(size=[dim.dim_value for dim in value.type.tensor_type.shape.dim]).astype(
+            "f4"
+        )
+        for value in made.graph.input
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_rewrite_changes_the_form_and_not_the_result(name: str) -> None:
+    from onnxruntime import InferenceSession
+
+    make, is_old_form = CASES[name]
+    before = make()
+    after = onnx.ModelProto()
+    after.CopyFrom(before)
+    after = rewrites.get(name)(after)
+    assert any(is_old_form(node) for node in before.graph.node)
+    assert not any(is_old_form(node) for node in after.graph.node)
+    onnx.checker.check_model(after, full_check=True)
+    for seed in range(3):
+        inputs = random_inputs(before, seed)
+        expected, actual = [
+            InferenceSession(each.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, inputs)
+            for each in (before, after)
+        ]
+        for wanted, got in zip(expected, actual, strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_rewrite_leaves_other_models_alone(name: str) -> None:
+    for other, (make, is_old_form) in CASES.items():
+        before = make()
+        if other == name or any(CASES[name][1](node) for node in before.graph.node):
+            continue
+        after = onnx.ModelProto()
+        after.CopyFrom(before)
+        assert rewrites.get(name)(after) == before or is_old_form is CASES[name][1]
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", CASES)
+def test_ncnn_goes_wrong_without_it(
+    name: str, tmp_path: Path, tools_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = CASES[name][0]()
+    onnx.save(made, tmp_path / "model.onnx")
+    samples = [random_inputs(made, seed) for seed in range(3)]
+    request = ConvertRequest(tmp_path / "model.onnx", "ncnn", "fp32", {}, samples)
+    artifact = convert(request, tmp_path / "with", lambda phase: None, tools_root=tools_root)
+    assert f"rewrite {name}" in artifact.notes
+    monkeypatch.setattr(NcnnConverter, "rewrites", tuple(r for r in NcnnConverter.rewrites if r != name))
+    with pytest.raises(ConvertError):
+        convert(request, tmp_path / "without", lambda phase: None, tools_root=tools_root)

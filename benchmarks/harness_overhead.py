@@ -122,7 +122,7 @@ def measure(
         params = {
             "kind": "bench", "backend": backend, "files": pushed, "threads": args.threads,
             "plan": {
-                "warmup_min_runs": 1, "warmup_min_ns": WARMUP_NS, "min_samples": args.samples,
+                "warmup_min_runs": 1, "warmup_min_ns": WARMUP_NS, "min_samples": args.samples, "min_ns": 0,
                 "max_samples": args.samples, "budget_ns": 600 * 10**9, "ci_target": None,
                 "sample_period_ms": 200,
             },

@@ -230,6 +230,7 @@ def _serve(work: str, build: str, folder: str, pid_fd: int, ready_fd: int) -> in
         core.jobs.close()
         core.log.line("daemon ends")
         os.unlink(SOCKET)
+        os.ftruncate(pid_fd, 0)  # an empty file says "none runs" to whoever only looks at its size
     return 0
 
 

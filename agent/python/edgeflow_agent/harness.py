@@ -25,6 +25,7 @@ class Plan(NamedTuple):
     warmup_min_runs: int
     warmup_min_ns: int
     min_samples: int
+    min_ns: int
     max_samples: int
     budget_ns: int
     ci_target: Optional[float]
@@ -39,7 +40,7 @@ class Plan(NamedTuple):
         missing = [name for name in cls._fields if name not in plan]
         if unknown or missing:
             raise Fault("bad_request", "bench plan: unknown %s, missing %s" % (unknown, missing))
-        for name in ("warmup_min_runs", "warmup_min_ns", "min_samples", "max_samples", "budget_ns"):
+        for name in ("warmup_min_runs", "warmup_min_ns", "min_samples", "min_ns", "max_samples", "budget_ns"):
             if type(plan[name]) is not int or plan[name] < 0:
                 raise Fault("bad_request", "bench plan: %s=%r is not a count" % (name, plan[name]))
         target, period = plan["ci_target"], plan["sample_period_ms"]
@@ -76,7 +77,8 @@ def bench(
     """Warms up, then samples until the median is known well enough, or the budget or max_samples ends it.
 
     Warm-up ends when both its minima are reached, or at `budget_ns` after at least one run. Samples come in
-    growing batches; between two, the 95 % interval of the median is compared with `ci_target`.
+    growing batches; between two, once both minima of sampling are reached, the 95 % interval of the median is
+    compared with `ci_target`.
     """
     gc.collect()
     gc.disable()
@@ -114,22 +116,28 @@ def _sample(
     clock_ns: Callable[[], int],
     warmup: array[int],
 ) -> BenchResult:
-    samples = array("q", bytes(8 * plan.max_samples))
-    starts = array("q", bytes(8 * plan.max_samples))
+    samples = array("q")
+    starts = array("q")
     floor = min(MIN_SAMPLES_IN_BUDGET, plan.max_samples)
     done = 0
     progress("run", 0, plan.max_samples, "")
-    deadline = clock_ns() + plan.budget_ns
+    begin = clock_ns()
+    deadline = begin + plan.budget_ns
     stop = ""
     while not stop:
         target = min(plan.max_samples, max(plan.min_samples, FIRST_BATCH, done + done // 2))
+        # Grown between batches: what the timed process holds follows what was measured, not what might be.
+        for series in (samples, starts):
+            series.extend(array("q", bytes(8 * (target - len(series)))))
         done = timed_loop(run, clock_ns, samples, starts, done, target, deadline, floor)
+        now = clock_ns()
         width = _relative_half_width(samples[:done])
-        if plan.ci_target is not None and done >= plan.min_samples and width is not None:
+        enough = done >= plan.min_samples and now - begin >= plan.min_ns
+        if plan.ci_target is not None and enough and width is not None:
             stop = "ci" if width <= plan.ci_target else ""
         if not stop and done >= plan.max_samples:
             stop = "max_samples"
-        if not stop and done >= floor and clock_ns() >= deadline:
+        if not stop and done >= floor and now >= deadline:
             stop = "budget"
         if not stop:
             progress("run", done, plan.max_samples, "" if width is None else "CI ±%.1f %%" % (100 * width))

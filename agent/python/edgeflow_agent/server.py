@@ -9,7 +9,7 @@ import threading
 import traceback
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Union
 
-from edgeflow_agent import sysinfo
+from edgeflow_agent import __version__, sysinfo
 from edgeflow_agent.backends.base import available
 from edgeflow_agent.channel import Stream
 from edgeflow_agent.faults import Fault
@@ -52,10 +52,11 @@ class Core:
             "protocol": PROTOCOL_VERSION,
             "agent": {
                 "kind": "python",
-                "version": "%s %s" % (sys.implementation.name, sys.version.split()[0]),
+                "version": __version__,
                 "build": self.build,
-                "flags": "daemon" if self.persistent else "one-shot",
+                "flags": "%s %s" % (sys.implementation.name, sys.version.split()[0]),
             },
+            "carrier": "daemon" if self.persistent else "one-shot",
             "pid": os.getpid(),
             "backends": available(),
             "accelerators": list(sysinfo.ACCELERATORS),

@@ -81,14 +81,14 @@ def install_agent(device: Device, workspace: Workspace) -> tuple[InstalledAgent,
     return agent, _push(device.transport, bundle, path)
 
 
-def open_session(agent: InstalledAgent, identity: HostIdentity) -> tuple[AgentSession, str]:
-    """A session with the device's daemon if one runs, else with a core of its own: (session, carrier).
+def open_session(agent: InstalledAgent, identity: HostIdentity) -> AgentSession:
+    """A claimed session with the device's daemon if one runs, else with a core of its own (Hello.carrier).
 
-    `carrier` is "daemon" or "one-shot". Raises DeviceError (busy, unreachable) and AgentError.
+    Raises DeviceError (busy, unreachable) and AgentError.
     """
     session = attach_daemon(agent)
     if session is not None:
-        return _claimed(session, identity), "daemon"
+        return _claimed(session, identity)
     channel = agent.transport.open_channel(agent.argv("core"))
     try:
         session = AgentSession(channel, agent.device)
@@ -96,7 +96,7 @@ def open_session(agent: InstalledAgent, identity: HostIdentity) -> tuple[AgentSe
         channel.kill()
         channel.close()
         raise
-    return _claimed(session, identity), "one-shot"
+    return _claimed(session, identity)
 
 
 def attach_daemon(agent: InstalledAgent) -> AgentSession | None:
@@ -104,8 +104,8 @@ def attach_daemon(agent: InstalledAgent) -> AgentSession | None:
 
     Raises AgentError when something listens there that is no agent.
     """
-    if agent.transport.file_size(agent.run_dir / "agent.pid") is None:
-        return None
+    if not agent.transport.file_size(agent.run_dir / "agent.pid"):
+        return None  # missing: never started; empty: ended in good order
     channel = agent.transport.open_channel(agent.argv("attach"))
     try:
         return AgentSession(channel, agent.device)

@@ -29,6 +29,7 @@ class Hello:
     version: str
     build: str
     flags: str
+    carrier: str  # "one-shot" | "daemon"
     pid: int
     backends: Mapping[str, Mapping[str, Any]]
     accelerators: tuple[str, ...]
@@ -130,6 +131,7 @@ class AgentSession:
             version=agent["version"],
             build=agent["build"],
             flags=agent["flags"],
+            carrier=meta["carrier"],
             pid=meta["pid"],
             backends=meta["backends"],
             accelerators=tuple(meta["accelerators"]),

@@ -17,14 +17,15 @@ class BenchPlan:
     """The plan of a bench job, by the names of agent/PROTOCOL.md.
 
     Warm-up ends when both its minima are reached. Sampling ends at `max_samples`, when `budget_ns` have
-    gone by, or, from `min_samples` on, when the relative half-width of the median's 95 % interval is
-    at most `ci_target` (None: it never ends sampling).
+    gone by, or, from `min_samples` and `min_ns` on, when the relative half-width of the median's 95 %
+    interval is at most `ci_target` (None: it never ends sampling).
     """
 
     mode: Mode
     warmup_min_runs: int
     warmup_min_ns: int
     min_samples: int
+    min_ns: int
     max_samples: int
     budget_ns: int
     ci_target: float | None
@@ -40,10 +41,10 @@ class BenchPlan:
 _PLANS: dict[str, BenchPlan] = {
     plan.mode: plan
     for plan in (
-        BenchPlan("quick", 5, _S // 2, 30, 100_000, 5 * _S, 0.02, 100),
-        BenchPlan("thorough", 20, 3 * _S, 300, 500_000, 60 * _S, 0.02, 200),
+        BenchPlan("quick", 5, _S // 2, 30, _S, 100_000, 5 * _S, 0.02, 100),
+        BenchPlan("thorough", 20, 3 * _S, 300, 10 * _S, 500_000, 60 * _S, 0.02, 200),
         # Long enough for a phone's case to warm up; heat is the subject here, so no early stop.
-        BenchPlan("sustained", 5, _S // 2, 30, 2_000_000, 300 * _S, None, 1000),
+        BenchPlan("sustained", 5, _S // 2, 30, 0, 2_000_000, 300 * _S, None, 1000),
     )
 }
 
@@ -61,4 +62,9 @@ def plan_for(mode: str, *, budget_s: float | None = None) -> BenchPlan:
     if not budget_s > 0 or budget_s == float("inf"):
         raise UsageError(f"a time budget of {budget_s:g} s cannot be measured in", hint="give seconds > 0")
     budget_ns = round(budget_s * _S)
-    return replace(plan, budget_ns=budget_ns, warmup_min_ns=min(plan.warmup_min_ns, budget_ns))
+    return replace(
+        plan,
+        budget_ns=budget_ns,
+        warmup_min_ns=min(plan.warmup_min_ns, budget_ns),
+        min_ns=min(plan.min_ns, budget_ns),
+    )

@@ -43,7 +43,6 @@ class Deployed:
 
     device: Device
     session: AgentSession
-    carrier: str
     artifact: Artifact
     spec: jobs.JobSpec
     transfer: Transfer
@@ -101,7 +100,6 @@ def deploy(request: DeployRequest, workspace: Workspace, progress: Progress) -> 
             device=device_spec,
             facts=facts,
             hello=here.session.hello,
-            carrier=here.carrier,
             model=model,
             artifact=here.artifact,
             spec=here.spec,
@@ -172,7 +170,7 @@ def deployed(
         )
         progress.step(f"push to {device_spec.name}")
         agent, agent_transfer = install_agent(device, workspace)
-        session, carrier = open_session(agent, host_identity(workspace.home))
+        session = open_session(agent, host_identity(workspace.home))
         with session:
             transfer = agent_transfer + push_artifact(session, agent, artifact)
             spec = jobs.JobSpec.of(
@@ -181,7 +179,7 @@ def deployed(
                 affinity=request.affinity,
                 accelerator=request.accelerator,
             )
-            yield Deployed(device, session, carrier, artifact, spec, transfer)
+            yield Deployed(device, session, artifact, spec, transfer)
 
 
 def _device_of(request: DeployRequest, workspace: Workspace) -> DeviceSpec:

@@ -66,7 +66,6 @@ class Evidence:
     device: DeviceSpec
     facts: DeviceFacts
     hello: Hello
-    carrier: str
     model: ResolvedModel
     artifact: Artifact
     spec: JobSpec
@@ -100,7 +99,7 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
             "version": evidence.hello.version,
             "build": evidence.hello.build,
             "flags": evidence.hello.flags,
-            "carrier": evidence.carrier,
+            "carrier": evidence.hello.carrier,
         },
         "runtime": {
             "name": runtime["name"],

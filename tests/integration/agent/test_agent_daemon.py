@@ -61,7 +61,7 @@ def test_start_status_stop(command: Command, daemon: dict[str, Any], work: Path,
     again = json.loads(command("daemon").stdout)
     assert again == {"pid": daemon["pid"], "build": agent.build, "started": False}
     status = json.loads(command("status").stdout)
-    assert status["pid"] == daemon["pid"] and status["agent"]["flags"] == "daemon"
+    assert status["pid"] == daemon["pid"] and status["carrier"] == "daemon"
     folder = work / "run" / agent.build
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert json.loads(command("stop").stdout) == {"stopped": daemon["pid"]}
@@ -191,4 +191,4 @@ def test_relative_paths_hold_after_the_daemon_changed_its_folder(
     subprocess.run(argv, cwd=work, capture_output=True, timeout=60, check=True)
     client = connect("attach")
     assert client.job("infer", [X])["runtime"]["name"] == "null"
-    assert json.loads(command("status").stdout)["agent"]["flags"] == "daemon"
+    assert json.loads(command("status").stdout)["carrier"] == "daemon"

@@ -20,7 +20,8 @@ from edgeflow_agent.wire import HEADER, Frame, FrameType, Tensor
 
 X = Tensor("x", "float32", (2, 3), struct.pack("<6f", *range(6)), 0)
 PLAN: dict[str, Any] = {
-    "warmup_min_runs": 2, "warmup_min_ns": 0, "min_samples": 10, "max_samples": 50, "budget_ns": 10**9,
+    "warmup_min_runs": 2, "warmup_min_ns": 0, "min_samples": 10, "min_ns": 0, "max_samples": 50,
+    "budget_ns": 10**9,
     "ci_target": None, "sample_period_ms": 20,
 }  # fmt: skip
 

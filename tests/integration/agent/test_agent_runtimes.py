@@ -113,7 +113,7 @@ def test_both_runtimes_are_measured(
     plan: dict[str, Any] = {"runs": 3}
     if kind == "bench":
         plan = {
-            "warmup_min_runs": 3, "warmup_min_ns": 0, "min_samples": 20, "max_samples": 50,
+            "warmup_min_runs": 3, "warmup_min_ns": 0, "min_samples": 20, "min_ns": 0, "max_samples": 50,
             "budget_ns": 10**9, "ci_target": None, "sample_period_ms": 100,
         }  # fmt: skip
     for backend, files, image in (

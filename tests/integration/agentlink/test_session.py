@@ -36,9 +36,9 @@ def agent(tmp_path: Path) -> Iterator[InstalledAgent]:
 
 
 def test_a_job_of_the_null_backend_comes_back_as_it_went(agent: InstalledAgent) -> None:
-    opened, carrier = open_session(agent, HOST)
+    opened = open_session(agent, HOST)
     with opened:
-        assert carrier == "one-shot"
+        assert opened.hello.carrier == "one-shot"
         assert opened.hello.build == agent.build
         array = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
         params = {
@@ -53,7 +53,7 @@ def test_a_job_of_the_null_backend_comes_back_as_it_went(agent: InstalledAgent) 
 
 @pytest.mark.parametrize("crash", ["abort", "segv", "exit", "rubbish"])
 def test_a_worker_that_dies_is_an_error_and_the_session_lives_on(agent: InstalledAgent, crash: str) -> None:
-    opened, _ = open_session(agent, HOST)
+    opened = open_session(agent, HOST)
     with opened:
         options = {"crash": crash, "crash_phase": "load"}
         params = {
@@ -104,9 +104,9 @@ def test_an_agent_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_two_hosts_cannot_use_one_device_at_once(agent: InstalledAgent) -> None:
     assert agent.transport.run(agent.argv("daemon"), timeout_s=30).exit_code == 0
     try:
-        first, carrier = open_session(agent, HOST)
+        first = open_session(agent, HOST)
         with first:
-            assert carrier == "daemon"
+            assert first.hello.carrier == "daemon"
             with pytest.raises(DeviceError, match="tester@here"):
                 open_session(agent, HostIdentity("token-two", "other@there"))
     finally:

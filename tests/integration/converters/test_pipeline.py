@@ -117,6 +117,33 @@ def test_a_file_that_is_no_artifact(tmp_path: Path) -> None:
 
 
 @pytest.mark.network
+def test_values_beyond_half_range_are_not_computed_in_half(tmp_path: Path, tools_root: Path) -> None:
+    random = np.random.default_rng(2)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "large"], ["h"]),
+            helper.make_node("Relu", ["h"], ["huge"]),
+            helper.make_node("Conv", ["huge", "small"], ["y"]),
+        ],
+        "range",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 6, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 2, 2])],
+        [
+            numpy_helper.from_array((random.normal(size=(4, 2, 3, 3)) * 3e4).astype("f4"), "large"),
+            numpy_helper.from_array((random.normal(size=(2, 4, 3, 3)) * 1e-2).astype("f4"), "small"),
+        ],
+    )
+    opsets = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "range.onnx")
+    samples = [{"x": random.normal(size=(1, 2, 6, 6)).astype("f4")} for _ in range(2)]
+    request = ConvertRequest(tmp_path / "range.onnx", "ncnn", "fp16", {}, samples)
+    artifact = convert(request, tmp_path / "cache", lambda phase: None, tools_root=tools_root)
+    assert (artifact.weights_dtype, artifact.compute_dtype) == ("fp16", "fp32")
+    assert artifact.runtime_options["use_fp16_storage"] is False
+    assert any("beyond fp16's 65504" in note for note in artifact.notes)
+
+
+@pytest.mark.network
 def test_a_text_detector_with_tiny_weights_keeps_its_sight_in_fp16(
     artifact_of: Callable[[str, str, str], Artifact],
 ) -> None:

@@ -30,7 +30,7 @@ class Device:
 
 def plan(**changes: Any) -> Plan:
     fields: dict[str, Any] = {
-        "warmup_min_runs": 0, "warmup_min_ns": 0, "min_samples": 10, "max_samples": 1000,
+        "warmup_min_runs": 0, "warmup_min_ns": 0, "min_samples": 10, "min_ns": 0, "max_samples": 1000,
         "budget_ns": 10_000 * MS, "ci_target": 0.02, "sample_period_ms": 100,
     }  # fmt: skip
     return Plan.from_meta({**fields, **changes})
@@ -44,6 +44,12 @@ def test_a_steady_model_stops_once_the_interval_is_narrow() -> None:
     result = measure(Device([5 * MS, 5 * MS + 1000]))
     assert result.stop == "ci"
     assert len(result.samples_ns) == 10
+
+
+def test_a_fast_model_is_watched_for_the_shortest_window() -> None:
+    result = measure(Device([MS, MS + 1000]), min_ns=300 * MS)
+    assert result.stop == "ci"
+    assert 300 * MS <= sum(result.samples_ns) < 500 * MS
 
 
 def test_an_unsteady_model_runs_to_the_budget() -> None:

@@ -31,7 +31,8 @@ FRAMES = {
         FrameType.HELLO,
         {
             "protocol": 1,
-            "agent": {"kind": "python", "version": "cpython 3.11.7", "build": "0" * 16, "flags": "one-shot"},
+            "agent": {"kind": "python", "version": "0.1.0", "build": "0" * 16, "flags": "cpython 3.11.7"},
+            "carrier": "one-shot",
             "pid": 4711,
             "backends": {
                 "null": {"available": True, "version": "1"},

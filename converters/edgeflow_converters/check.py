@@ -35,11 +35,11 @@ class Tolerance:
         return asdict(self)
 
 
-# Calibrated on nine real models (docs/conversion.md): sound fp32 products stay 20 times or more below these
-# figures, but for one model whose own conditioning takes it to half; sound fp16 ones to about half.
+# Calibrated on nine real models (docs/conversion.md). Sound fp32 products stay 10 times or more below these
+# figures, but for one whose own conditioning takes rel_err to half; sound fp16 ones stay near or below half.
 TOLERANCES: Mapping[str, Tolerance] = MappingProxyType(
     {
-        "fp32": Tolerance(0.99999, 1e-3, 1e-3, 1e-2, 1e-5),
+        "fp32": Tolerance(0.99999, 1e-3, 1e-3, 2e-2, 1e-5),
         "fp16": Tolerance(0.9995, 5e-2, 3e-2, 2.5e-1, 2e-3),
     }
 )

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.deploy import pipeline
-from edgeflow.deploy.models import resolve
 from edgeflow.deploy.request import DeployRequest
+from edgeflow.deploy.resolve import resolve
 from edgeflow.errors import UsageError
 from edgeflow.files import write_atomic
 from edgeflow.inputs.postprocess import is_probability, predict, softmax

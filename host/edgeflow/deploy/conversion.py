@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgeflow.config.resolve import ResolvedModel
+    from edgeflow.deploy.resolve import ResolvedModel
     from edgeflow.inputs.samples import Sample
     from edgeflow.progress import Progress
     from edgeflow.workspace import Workspace

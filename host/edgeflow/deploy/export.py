@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.deploy import conversion
-from edgeflow.deploy.models import resolve
+from edgeflow.deploy.resolve import resolve
 from edgeflow.errors import UsageError
 from edgeflow.inputs.samples import gate_samples
 

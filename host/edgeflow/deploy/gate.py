@@ -10,7 +10,7 @@ from edgeflow.deploy.result import Answer
 from edgeflow.inputs.postprocess import predict
 
 if TYPE_CHECKING:
-    from edgeflow.config.resolve import ResolvedModel
+    from edgeflow.deploy.resolve import ResolvedModel
     from edgeflow.inputs.samples import Sample
     from edgeflow_converters.base import Tensors
     from edgeflow_converters.check import Verdict

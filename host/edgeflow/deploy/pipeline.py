@@ -18,7 +18,7 @@ from edgeflow.bench.verdict import judge
 from edgeflow.config.devices import load_fleet
 from edgeflow.deploy import conversion, preflight
 from edgeflow.deploy.gate import device_verdict, first_answer
-from edgeflow.deploy.models import resolve
+from edgeflow.deploy.resolve import resolve
 from edgeflow.deploy.result import DeployResult, Evidence, document_of, series_of
 from edgeflow.devices.device import open_device
 from edgeflow.errors import NumericsError
@@ -28,8 +28,8 @@ from edgeflow.store import Store, new_result_id
 if TYPE_CHECKING:
     from edgeflow.agentlink.session import AgentSession
     from edgeflow.config.devices import DeviceSpec
-    from edgeflow.config.resolve import ResolvedModel
     from edgeflow.deploy.request import DeployRequest
+    from edgeflow.deploy.resolve import ResolvedModel
     from edgeflow.devices.device import Device
     from edgeflow.inputs.samples import Sample
     from edgeflow.progress import Progress

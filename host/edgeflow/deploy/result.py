@@ -15,7 +15,7 @@ from edgeflow.bench.verdict import Validity
 
 if TYPE_CHECKING:
     from edgeflow.config.devices import DeviceSpec
-    from edgeflow.config.resolve import ResolvedModel
+    from edgeflow.deploy.resolve import ResolvedModel
     from edgeflow.inputs.postprocess import Prediction
     from edgeflow.types import DeviceFacts
     from edgeflow_converters.base import Artifact

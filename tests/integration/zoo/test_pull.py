@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgeflow import zoo
-from edgeflow.config.resolve import resolve_model
+from edgeflow.deploy.resolve import resolve_model
 from edgeflow.errors import EdgeflowError, ToolMissingError, UsageError
 from edgeflow.zoo import store
 from edgeflow.zoo.manifest import ZooEntry, manifest

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edgeflow.config.resolve import ResolvedModel, resolve_model
+from edgeflow.deploy.resolve import ResolvedModel, resolve_model
 from edgeflow.errors import UsageError
 from edgeflow_converters.inspect import inspect_model
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeflow import zoo
 from edgeflow.config.recipe import RECIPE_NAME, ModelFacts, Recipe, load_recipe, recipe_for_model
 from edgeflow.config.suggest import nearest
 from edgeflow.config.yaml_source import load_yaml
+from edgeflow.deploy.conversion import conversion_errors
 from edgeflow.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeflow.progress import Progress
+    from edgeflow.workspace import Workspace
 
 ZOO_PREFIX = "zoo:"
 RECIPE_SUFFIXES = (".yaml", ".yml")
@@ -32,6 +38,17 @@ class ResolvedModel:
     source: Path
     name: str
     origin: str
+
+
+def resolve(spec: str | None, workspace: Workspace, progress: Progress) -> ResolvedModel:
+    """The model that `spec` names, its origin told to the user. Raises UsageError, ConversionError."""
+    from edgeflow_converters.inspect import inspect_model
+
+    with conversion_errors():
+        model = resolve_model(spec, workspace.cwd, workspace.home, inspect_model, progress.step)
+    if spec is None:
+        progress.note(f"using {model.origin}")
+    return model
 
 
 def resolve_model(

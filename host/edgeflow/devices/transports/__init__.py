@@ -19,6 +19,10 @@ def open_transport(spec: DeviceSpec) -> Transport:
         from edgeflow.devices.transports.local import LocalTransport
 
         return LocalTransport(spec.name)
+    if spec.transport == "adb":
+        from edgeflow.devices.transports.adb import AdbTransport
+
+        return AdbTransport(spec.name, serial=spec.serial, address=spec.address)
     raise DeviceError(
         f"{spec.name}: the {spec.transport} transport is not in this version yet (docs/status.md)",
         hint="use a device with `transport: local`, such as `--device local`",

@@ -186,7 +186,8 @@ class AdbServer:
                 ) from error
             except OSError as error:
                 raise ToolMissingError(
-                    f"{program} cannot be started: {error.strerror}", hint="install the Android platform tools"
+                    f"{program} cannot be started: {error.strerror}",
+                    hint="install the Android platform tools",
                 ) from error
             if code:
                 words.seek(0)

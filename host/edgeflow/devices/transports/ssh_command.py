@@ -21,18 +21,18 @@ _BOOT = 'eval "$(printf %b "$0")"'
 # $$ leads a process group under OpenSSH. Behind a wrapper it may not, and then setsid makes it lead one,
 # so that killing the group ends what we started and nothing else.
 _PROLOGUE = f"""\
-g=$$
-{{ read -r a b c d g e </proc/$$/stat; }} 2>/dev/null
-if [ "$g" != $$ ] && [ $# = 0 ] && command -v setsid >/dev/null 2>&1; then
+ef_g=$$
+{{ read -r ef_a ef_a ef_a ef_a ef_g ef_a </proc/$$/stat; }} 2>/dev/null
+if [ "$ef_g" != $$ ] && [ $# = 0 ] && command -v setsid >/dev/null 2>&1; then
   exec setsid sh -c '{_BOOT}' "$0" again
 fi
 cd /
 """
 _START = """\
-p=1
-command -v "$1" >/dev/null 2>&1 || p=0
-printf '%s %s %s\\n' $m $$ $p
-printf '%s\\n' $m >&2
+ef_p=1
+command -v "$1" >/dev/null 2>&1 || ef_p=0
+printf '%s %s %s\\n' $ef_m $$ $ef_p
+printf '%s\\n' $ef_m >&2
 ( exec "$@" )
 exit $?
 """
@@ -51,7 +51,7 @@ def framed_command(argv: Sequence[str], marker: str) -> str:
     """
     if any("\0" in word for word in argv):
         raise UsageError("an argument of a command cannot hold a NUL character")
-    return _booted(f"{_PROLOGUE}m={marker}\nset -- {shlex.join(argv)}\n{_START}")
+    return _booted(f"{_PROLOGUE}ef_m={marker}\nset -- {shlex.join(argv)}\n{_START}")
 
 
 def kill_command(pid: int) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from secrets import token_hex
+from typing import BinaryIO
 
 from edgeflow.devices.transports import adb_shell, adb_sync
 from edgeflow.devices.transports.adb_link import AdbLink, LinkLost, Refused
@@ -31,26 +32,26 @@ _NEEDED = {"shell_v2": "Android 7", "stat_v2": "Android 8"}
 _HASHED_BYTES = 32 << 20
 _MISSING = (2, 20)  # ENOENT, ENOTDIR: Linux's numbers, which STA2 sends as they are
 
-# Checks what arrived, makes it durable and gives it its name; says in one line what is wrong.
+# Started before the file is sent, so that only its last steps are waited for. Reads a line when all bytes are
+# there: their SHA-256, or "-". Compares, makes the file durable, gives it its name; prints what is wrong.
 _FINISH = r"""
-part=$1 target=$2 size=$3 sum=$4
+part=$1 target=$2
 fail() { rm -f "$part"; echo "$*" >&2; exit 1; }
+read -r sum || exit 1
 [ -d "$target" ] && fail "$target: Is a directory"
-found=$(stat -c %s "$part") || fail "the file vanished after it was sent"
-[ "$found" = "$size" ] || fail "$found of $size bytes arrived"
-if [ -n "$sum" ] && command -v sha256sum >/dev/null; then
+if [ "$sum" != - ] && command -v sha256sum >/dev/null; then
   set -- $(sha256sum "$part")
   [ "$1" = "$sum" ] || fail "the bytes that arrived are not those that were sent (SHA-256)"
 fi
 if command -v fsync >/dev/null; then fsync "$part"; else sync; fi || fail "cannot be made durable"
-error=$(mv -f "$part" "$target" 2>&1) || fail "$error"
+error=$({ rename "$part" "$target" || mv -f "$part" "$target"; } 2>&1) || fail "$error"
 """
 
 
 class AdbTransport:
     """Transport to one Android device, as adb's shell user. Needs Android 8 or newer.
 
-    A push is checked by its size, up to 32 MiB also by SHA-256 where the device has `sha256sum`. When the
+    A push is checked by its size, and up to 32 MiB by SHA-256 too where the device has `sha256sum`. When the
     link was lost, the next operation reconnects, once; what was under way then has failed. While something
     waits, adbd is asked for a sign of life every 3 s, so that a dead link is noticed within 10 s.
     """
@@ -86,17 +87,16 @@ class AdbTransport:
         if not src.is_file():
             raise UsageError(f"{src}: no such file, cannot be pushed to {self._name}")
         part = dst.with_name(f".{dst.name}.{token_hex(6)}.part")
-        mode = 0o755 if os.access(src, os.X_OK) else 0o644
+        argv = ["sh", "-c", _FINISH, "finish", str(part), str(dst)]
         try:
-            with self._explaining(f"{src.name} was pushed"), src.open("rb") as source:
-                total_bytes = os.fstat(source.fileno()).st_size
-                with self._open("sync:") as link:
-                    sent = adb_sync.send_file(link, source, part, mode=mode, progress=progress)
-            if sent.size_bytes != total_bytes:
-                raise UsageError(f"{src} changed while it was pushed to {self._name}")
-            digest = sent.sha256 if sent.size_bytes <= _HASHED_BYTES else ""
-            argv = ["sh", "-c", _FINISH, "finish", str(part), str(dst), str(sent.size_bytes), digest]
-            done = self.run(argv, timeout_s=_FINISH_S)
+            with (
+                self._explaining(f"{src.name} was pushed"),
+                src.open("rb") as source,
+                self._open(adb_shell.service(argv)) as finish,
+                self._open("sync:") as link,
+            ):
+                checksum = self._send(link, src, source, part, progress)
+                done = adb_shell.converse(finish, argv, f"{checksum}\n".encode(), _FINISH_S)
             if done.exit_code != 0:
                 raise self._file_error(done.stderr.decode("utf-8", "replace"), f"cannot write {dst}")
         except adb_sync.SyncFailed as error:
@@ -117,12 +117,12 @@ class AdbTransport:
         try:
             with self._explaining(f"{src.name} was pulled"), part.open("wb") as target:
                 with self._open("sync:") as link:
-                    got = adb_sync.receive_file(
+                    got_bytes = adb_sync.receive_file(
                         link, src, target, total_bytes=found.size_bytes, progress=progress
                     )
-                if got.size_bytes != found.size_bytes:
+                if got_bytes != found.size_bytes:
                     raise DeviceError(
-                        f"{self._name}: {src} has {found.size_bytes} bytes but {got.size_bytes} arrived",
+                        f"{self._name}: {src} has {found.size_bytes} bytes but {got_bytes} arrived",
                         hint="it may still be written to; run the command again",
                     )
                 target.flush()
@@ -206,6 +206,29 @@ class AdbTransport:
     def _alive(self) -> None:
         self._server.ping(self._serial)
 
+    def _send(
+        self, link: AdbLink, src: Path, source: BinaryIO, part: PurePosixPath, progress: ProgressFn | None
+    ) -> str:
+        """Sends a file under a temporary name and checks its size there. Returns its SHA-256, or "-"."""
+        total_bytes = os.fstat(source.fileno()).st_size
+        sent = adb_sync.send_file(
+            link,
+            source,
+            part,
+            mode=0o755 if os.access(src, os.X_OK) else 0o644,
+            hashed=total_bytes <= _HASHED_BYTES,
+            progress=progress,
+        )
+        if sent.size_bytes != total_bytes:
+            raise UsageError(f"{src} changed while it was pushed to {self._name}")
+        arrived = adb_sync.remote_stat(link, part)
+        if arrived.size_bytes != total_bytes:
+            raise DeviceError(
+                f"{self._name}: cannot write {part}: {arrived.size_bytes} of {total_bytes} bytes arrived",
+                hint="run it again; if it stays so, try another cable or port",
+            )
+        return sent.sha256 or "-"
+
     def _stat(self, path: PurePosixPath) -> RemoteStat:
         with self._explaining(f"{path} was looked at"), self._open("sync:") as link:
             found = adb_sync.remote_stat(link, path)
@@ -214,7 +237,7 @@ class AdbTransport:
         return found
 
     def _kill_group(self, pid: int) -> None:
-        """Kills the group of a process that we started. Raises DeviceError when the device cannot be reached."""
+        """Kills the group of a process that we started. Raises DeviceError when that cannot be done."""
         script = f"kill -9 -- -{pid} 2>/dev/null || kill -9 {pid} 2>/dev/null; :"
         argv = ["sh", "-c", script]
         with self._server.open(self._serial, adb_shell.service(argv), alive=self._alive) as link:
@@ -287,7 +310,7 @@ class AdbTransport:
             if known in text:
                 return DeviceError(
                     f"{self._name}: {what}: {known.lower()}",
-                    hint="adb's user may write to /data/local/tmp; set work_dir in devices.yaml to a folder there",
+                    hint="set work_dir in devices.yaml to a folder of /data/local/tmp, where adb may write",
                     detail=words,
                 )
         return DeviceError(

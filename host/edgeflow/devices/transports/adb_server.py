@@ -47,7 +47,7 @@ class AdbServer:
         return f"the adb server at {self.path or f'{self.host}:{self.port}'}"
 
     def start(self) -> None:
-        """Starts the server unless one answers. Raises DeviceError, or ToolMissingError with no adb program."""
+        """Starts the server unless one answers. Raises DeviceError, ToolMissingError."""
         try:
             self._check_version()
             return
@@ -126,7 +126,7 @@ class AdbServer:
                 raise
 
     def find(self, name: str, *, serial: str | None, address: str | None) -> ListedDevice:
-        """The device that an entry of devices.yaml means, ready to be used. Raises DeviceError with the cure."""
+        """The device that an entry of devices.yaml means, ready to be used. Raises DeviceError."""
         self.start()
         if address is not None:
             self.connect(name, address)

@@ -122,7 +122,7 @@ class AdbChannel:
         self._pid = _pid(bytes(line))
         if self._pid is None:
             raise DeviceError(
-                f"{self._device}: its shell prints {line.decode(errors='replace').strip()!r} before a command",
+                f"{self._device}: its shell prints {bytes(line[:80])!r} before a command",
                 hint="take that out of the device's shell start-up file",
             )
 
@@ -240,7 +240,7 @@ class AdbChannel:
                 return  # the reader sees the same break and keeps the reason
 
     def _await_exit(self, timeout_s: float) -> bool:
-        """Waits for the exit code while dropping what is still printed: a full pipe would stop the process."""
+        """Waits for the exit code while dropping what is printed: a full pipe would stop the process."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while not self._over():

@@ -14,8 +14,7 @@ READY = "device"
 _CURES = {
     "unauthorized": (
         "the phone has not allowed this computer",
-        "unlock it and accept 'Allow USB debugging?'; no question there: turn USB debugging off and on, "
-        "or revoke its authorizations in Developer options",
+        "unlock it and accept 'Allow USB debugging?'; if it does not ask, turn USB debugging off and on",
     ),
     "authorizing": (
         "the phone is still asking whether to allow this computer",
@@ -23,13 +22,12 @@ _CURES = {
     ),
     "offline": (
         "adb lists it as offline",
-        "plug it in again, or for a network device see that it is on and reachable; then 'adb reconnect offline'",
+        "plug it in again; on a network see that it is on; then: adb reconnect offline",
     ),
     "connecting": ("adb is still connecting to it", "wait a moment and run the command again"),
     "no permissions": (
         "this user may not open its USB port",
-        "on Debian and Ubuntu: apt install android-sdk-platform-tools-common, "
-        "add yourself to the group plugdev, log in again",
+        "Debian, Ubuntu: apt install android-sdk-platform-tools-common, and join the group plugdev",
     ),
     "bootloader": ("it is in its bootloader", "boot it: fastboot reboot"),
     "recovery": ("it is in recovery mode", "boot it: adb reboot"),
@@ -89,7 +87,7 @@ def connect_failure(name: str, address: str, answer: str) -> DeviceError:
             return DeviceError(f"{name}: cannot connect to {address}: {what}", hint=cure, detail=answer)
     return DeviceError(
         f"{name}: cannot connect to {address}: {reason or answer}",
-        hint="see that it is on and that wireless debugging is on; newer phones must be paired first: adb pair",
+        hint="see that it and its wireless debugging are on; newer phones must be paired first: adb pair",
         detail=answer,
     )
 

@@ -37,8 +37,8 @@ class SyncFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """What was sent: its size and the SHA-256 of the bytes as they were read."""
+class Copied:
+    """What was copied: its size and, where asked for, the SHA-256 of the bytes as they passed."""
 
     size_bytes: int
     sha256: str
@@ -51,14 +51,21 @@ def remote_stat(link: AdbLink, path: PurePosixPath) -> RemoteStat:
 
 
 def send_file(
-    link: AdbLink, source: BinaryIO, target: PurePosixPath, *, mode: int, progress: ProgressFn | None
-) -> Sent:
+    link: AdbLink,
+    source: BinaryIO,
+    target: PurePosixPath,
+    *,
+    mode: int,
+    hashed: bool,
+    progress: ProgressFn | None,
+) -> Copied:
     """Writes `source` to `target`, making its folders. Raises SyncFailed, LinkLost, DeviceTimeout."""
     total_bytes = os.fstat(source.fileno()).st_size
     digest, done_bytes = hashlib.sha256(), 0
     link.send(sync_request(b"SEND", f"{target},{stat.S_IFREG | mode}"), _STALL_S)
     for block in _blocks(source):
-        digest.update(block)
+        if hashed:  # costs as much time as the sending on a fast link
+            digest.update(block)
         link.send(_framed(block), _STALL_S)
         done_bytes += len(block)
         if link.has_data():  # adbd gives up early: a full disk need not be fed to the end of the file
@@ -72,25 +79,24 @@ def send_file(
         raise SyncFailed(link.receive_exactly(length, _STALL_S).decode("utf-8", "replace"))
     if kind != b"OKAY":
         raise ProtocolError(f"adb's sync service answered {kind!r} to a file")
-    return Sent(done_bytes, digest.hexdigest())
+    return Copied(done_bytes, digest.hexdigest() if hashed else "")
 
 
 def receive_file(
     link: AdbLink, path: PurePosixPath, target: BinaryIO, *, total_bytes: int, progress: ProgressFn | None
-) -> Sent:
-    """Copies `path` into `target`. Raises SyncFailed, LinkLost, DeviceTimeout; OSError from `target`."""
-    digest, done_bytes = hashlib.sha256(), 0
+) -> int:
+    """Copies `path` into `target`; returns how many bytes. Raises SyncFailed, LinkLost, DeviceTimeout; OSError from `target`."""
+    done_bytes = 0
     link.send(sync_request(b"RECV", str(path)), _STALL_S)
     while True:
         kind, length = parse_sync_header(link.receive_exactly(SYNC_HEADER_BYTES, _STALL_S))
         if kind == b"DONE":
-            return Sent(done_bytes, digest.hexdigest())
+            return Copied(done_bytes, digest.hexdigest() if hashed else "")
         data = link.receive_exactly(length, _STALL_S)
         if kind == b"FAIL":
             raise SyncFailed(data.decode("utf-8", "replace"))
         if kind != b"DATA":
             raise ProtocolError(f"adb's sync service sent {kind!r} in a file")
-        digest.update(data)
         target.write(data)
         done_bytes += length
         if progress is not None:

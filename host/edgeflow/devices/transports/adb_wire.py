@@ -1,6 +1,7 @@
 """The bytes that adb's server and daemon speak: requests, shell v2 packets, sync headers, listings. Pure.
 
-Sources: AOSP packages/modules/adb: OVERVIEW.TXT, SERVICES.TXT, SYNC.TXT, shell_protocol.h, file_sync_protocol.h.
+Sources, in AOSP's packages/modules/adb: OVERVIEW.TXT, SERVICES.TXT, SYNC.TXT, shell_protocol.h,
+file_sync_protocol.h.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ SYNC_HEADER_BYTES = _SYNC.size
 _MAX_PACKET_BYTES = 16 << 20
 
 _LISTED = re.compile(
-    r"(?P<serial>\(no serial number\)|\S+)\s+(?P<state>no permissions[^\[\n]*(?:\[[^\]]*\])?|[a-z]+)(?P<rest>.*)"
+    r"(?P<serial>\(no serial number\)|\S+)\s+"
+    r"(?P<state>no permissions[^\[\n]*(?:\[[^\]]*\])?|[a-z]+)(?P<rest>.*)"
 )
 
 
@@ -44,7 +46,7 @@ class PacketId(IntEnum):
 
 
 def request(service: str) -> bytes:
-    """A request to the server: four hex digits of length, then the service. Raises DeviceError if too long."""
+    """A request to the server: four hex digits of length, then the service. Raises DeviceError."""
     data = service.encode()
     if len(data) > MAX_REQUEST_BYTES:
         raise DeviceError(
@@ -83,7 +85,7 @@ class ShellDecoder:
 
 
 def sync_request(kind: bytes, argument: str) -> bytes:
-    """A sync request with a path (SEND: "path,mode"). Raises DeviceError for a path that sync cannot carry."""
+    """A sync request with a path (SEND: "path,mode"). Raises DeviceError for too long a path."""
     data = argument.encode()
     if len(data) > MAX_SYNC_PATH_BYTES:
         raise DeviceError(f"the path {argument} is too long for adb ({MAX_SYNC_PATH_BYTES} bytes)")

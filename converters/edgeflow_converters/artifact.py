@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edgeflow_converters.base import Artifact, TensorSpec
+from edgeflow_converters.base import Artifact
 from edgeflow_converters.check import Verdict
 from edgeflow_converters.errors import ConverterFailed
+from edgeflow_converters.tensors import TensorSpec
 
 SCHEMA = "edgeflow.artifact/1"
 FILE_NAME = "artifact.json"

@@ -18,7 +18,7 @@ from edgeflow_converters.errors import UnknownTarget
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgeflow_converters.base import Tensors
+    from edgeflow_converters.tensors import Tensors
 
 
 @dataclass(frozen=True, slots=True)

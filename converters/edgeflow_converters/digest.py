@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeflow_converters.base import Tensors
+    from edgeflow_converters.tensors import Tensors
 
 _CHUNK_BYTES = 1 << 20
 

@@ -10,7 +10,7 @@ from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgeflow_converters.base import Tensors
+    from edgeflow_converters.tensors import Tensors
 
 _ERRORS_ONLY = 3
 

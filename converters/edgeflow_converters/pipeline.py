@@ -24,7 +24,8 @@ from edgeflow_converters.errors import (
     ShapeMismatch,
     UnsupportedModel,
 )
-from edgeflow_converters.inspect import ModelInfo, inspect_model
+from edgeflow_converters.inspect import ModelInfo
+from edgeflow_converters.inspect_cache import inspect_cached
 from edgeflow_converters.reference import reference_outputs
 from edgeflow_converters.runners import process
 from edgeflow_converters.sensitivity import amplification
@@ -61,7 +62,8 @@ def convert(
     """
     precision.lookup(request.runtime, request.precision)
     progress("inspect")
-    info = inspect_model(request.source)
+    cache = Cache(cache_root)
+    info = inspect_cached(request.source, cache)
     shapes = pinned_shapes(info.inputs, request.input_shapes)
     if not request.samples:
         raise ShapeMismatch(
@@ -72,7 +74,6 @@ def convert(
     target = get_target(request.runtime, tools_root or cache_root / "tools")
     target.requires(request, info)
 
-    cache = Cache(cache_root)
     tolerance = request.tolerance or tolerance_for(request.precision)
     key = _key(request, info, shapes, target, tolerance)
     found = cache.find("artifact", key)

@@ -20,7 +20,7 @@ from edgeflow_converters.inspect import all_nodes, standard_opset
 if TYPE_CHECKING:
     import onnx
 
-    from edgeflow_converters.base import Tensors
+    from edgeflow_converters.tensors import Tensors
 
 MIN_OPSET = 13
 

@@ -15,7 +15,7 @@ from edgeflow_converters.runners import process
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgeflow_converters.base import Tensors
+    from edgeflow_converters.tensors import Tensors
 
 _FILE = "reference.npz"
 

@@ -14,7 +14,7 @@ from edgeflow_converters.runners import process
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgeflow_converters.base import Tensors
+    from edgeflow_converters.tensors import Tensors
 
 _ROUNDING: Mapping[str, float] = MappingProxyType({"fp16": 2.0**-11})
 """Weights dtype -> its unit roundoff (IEEE 754: half precision has 11 significant bits)."""

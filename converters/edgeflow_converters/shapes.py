@@ -9,7 +9,7 @@ from edgeflow_converters.errors import ShapeMismatch
 from edgeflow_converters.inspect import PortInfo
 
 if TYPE_CHECKING:
-    from edgeflow_converters.base import Tensors
+    from edgeflow_converters.tensors import Tensors
 
 
 def pinned_shapes(

@@ -42,8 +42,9 @@ def pnnx_status(tools_root: Path) -> ToolStatus:
     return ToolStatus(
         "pnnx",
         ready=False,
-        missing=f"pnnx {PNNX_VERSION} is not in {tools_root} yet; the first ncnn conversion fetches it",
+        missing=f"pnnx {PNNX_VERSION}, which the first ncnn conversion fetches",
         fix=" ".join(pnnx_fetch_command(tools_root)),
+        on_demand=True,
     )
 
 

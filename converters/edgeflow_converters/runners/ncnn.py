@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow_converters.arrays import load_sets, save_sets
-from edgeflow_converters.base import TensorSpec
 from edgeflow_converters.errors import ConverterFailed
 from edgeflow_converters.runners.process import Json, serve
+from edgeflow_converters.tensors import TensorSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgeflow_converters.base import Tensors
+    from edgeflow_converters.tensors import Tensors
 
 
 def work(spec: Json) -> Json:

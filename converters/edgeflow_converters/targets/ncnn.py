@@ -15,11 +15,12 @@ from typing import Any
 
 from edgeflow_converters import precision, tool, tools
 from edgeflow_converters.arrays import save_sets
-from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, TensorSpec, ToolStatus
+from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
 from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
 from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
 from edgeflow_converters.runners import process
 from edgeflow_converters.targets import ncnn_param, ncnn_weights
+from edgeflow_converters.tensors import TensorSpec
 
 _PARAM, _BIN = "model.param", "model.bin"
 _MAX_MAT_DIMS = 4
@@ -50,7 +51,12 @@ class NcnnConverter:
             )
         status = tools.pnnx_status(self._tools_root)
         return ToolStatus(
-            "ncnn", status.ready, f"{ncnn_version}, pnnx {status.version}", status.missing, status.fix
+            "ncnn",
+            status.ready,
+            f"{ncnn_version}, pnnx {status.version}",
+            status.missing,
+            status.fix,
+            status.on_demand,
         )
 
     def versions(self) -> dict[str, str]:

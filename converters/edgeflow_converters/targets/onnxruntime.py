@@ -7,9 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edgeflow_converters import precision
-from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, TensorSpec, ToolStatus
+from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
 from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
 from edgeflow_converters.runners import process
+from edgeflow_converters.tensors import TensorSpec
 
 _MODEL = "model.onnx"
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeflow.bench.plan import BenchPlan
-    from edgeflow_converters.base import Artifact, Tensors
+    from edgeflow_converters.base import Artifact
+    from edgeflow_converters.tensors import Tensors
 
 _LOAD_ALLOWANCE_S = 120.0  # importing a runtime and loading a model on a slow board
 _ANSWER_SLACK_S = 30.0  # between the agent's own limit and ours: its error says more than our timeout

@@ -212,6 +212,9 @@ class ToleranceSpec(_Strict):
 
     cosine_min: Annotated[float, Field(gt=0, le=1)] | None = None
     rel_err_max: Annotated[float, Field(gt=0)] | None = None
+    channel_err_max: Annotated[float, Field(gt=0)] | None = None
+    log_odds_err_max: Annotated[float, Field(gt=0)] | None = None
+    tie_margin: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
 class RecipeSchema(_Strict):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgeflow.config.recipe import Recipe
     from edgeflow.progress import Progress
     from edgeflow.workspace import Workspace
-    from edgeflow_converters.base import Tensors
+    from edgeflow_converters.tensors import Tensors
 
 _TOP = 5
 

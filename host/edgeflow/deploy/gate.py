@@ -12,8 +12,8 @@ from edgeflow.inputs.postprocess import predict
 if TYPE_CHECKING:
     from edgeflow.deploy.resolve import ResolvedModel
     from edgeflow.inputs.samples import Sample
-    from edgeflow_converters.base import Tensors
     from edgeflow_converters.check import Verdict
+    from edgeflow_converters.tensors import Tensors
 
 
 def device_verdict(

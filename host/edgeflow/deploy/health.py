@@ -49,8 +49,9 @@ def _tools(workspace: Workspace) -> list[dict[str, Any]]:
     found = []
     for runtime in RUNTIMES:
         status = get_target(runtime, workspace.tools_dir).doctor()
-        what = f"{status.name} {status.version}" if status.ready else status.missing
-        found.append(_check(f"converter {runtime}", status.ready, what, status.fix))
+        what = f"{status.name} {status.version}" if status.ready else f"without {status.missing}"
+        fix = "" if status.ready or status.on_demand else status.fix
+        found.append(_check(f"converter {runtime}", status.ready or status.on_demand, what, fix))
     return found
 
 

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from edgeflow.inputs.samples import Sample
     from edgeflow.progress import Progress
     from edgeflow.workspace import Workspace
-    from edgeflow_converters.base import Artifact, Tensors
+    from edgeflow_converters.base import Artifact
+    from edgeflow_converters.tensors import Tensors
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,12 +73,6 @@ def test_check_names_a_work_folder_that_cannot_be_made(tmp_path: Path, home: Pat
     assert "work_dir" in report.fix
 
 
-def test_check_reports_a_transport_of_the_future(home: Path) -> None:
-    report = check_device(DeviceSpec(name="pixel7", transport="adb"), home)
-    assert report.state == "problem"
-    assert report.what.startswith("the adb transport is not in this version")
-
-
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox", "mksh", "zsh", "ksh"])
 def test_every_shell_gives_the_same_facts(
     shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

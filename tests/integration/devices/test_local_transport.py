@@ -14,8 +14,6 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from edgeflow.config.devices import DeviceSpec
-from edgeflow.devices.transports import open_transport
 from edgeflow.devices.transports.base import ChannelClosed, DeviceTimeout
 from edgeflow.devices.transports.local import LocalTransport
 from edgeflow.errors import DeviceError, UsageError
@@ -283,17 +281,3 @@ class TestChannel:
         for _ in range(5):
             local.open_channel(["cat"]).close()
         assert open_files() == before
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        DeviceSpec(name="rpi4", transport="ssh", address="10.0.0.7"),
-        DeviceSpec(name="pixel7", transport="adb"),
-    ],
-)
-def test_transports_to_come_say_so(spec: DeviceSpec) -> None:
-    with pytest.raises(
-        DeviceError, match=f"{spec.name}: the {spec.transport} transport is not in this version"
-    ):
-        open_transport(spec)

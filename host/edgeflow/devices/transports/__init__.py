@@ -19,6 +19,10 @@ def open_transport(spec: DeviceSpec) -> Transport:
         from edgeflow.devices.transports.local import LocalTransport
 
         return LocalTransport(spec.name)
+    if spec.transport == "ssh":
+        from edgeflow.devices.transports.ssh import SshTransport
+
+        return SshTransport(spec)
     if spec.transport == "adb":
         from edgeflow.devices.transports.adb import AdbTransport
 

@@ -53,7 +53,7 @@ class AdbTransport:
 
     A push is checked by its size, and up to 32 MiB by SHA-256 too where the device has `sha256sum`. When the
     link was lost, the next operation reconnects, once; what was under way then has failed. While something
-    waits, adbd is asked for a sign of life every 3 s, so that a dead link is noticed within 10 s.
+    waits, adbd is asked for a sign of life every few seconds, so that a dead link is noticed within 10 s.
     """
 
     def __init__(self, name: str, *, serial: str | None = None, address: str | None = None) -> None:
@@ -105,6 +105,8 @@ class AdbTransport:
         except OSError as error:
             self._remove(part)
             raise UsageError(f"cannot read {src}: {error.strerror}") from error
+        except LinkLost:
+            raise  # adbd removes what it was writing when its connection ends
         except BaseException:
             self._remove(part)
             raise
@@ -247,7 +249,7 @@ class AdbTransport:
                 raise DeviceTimeout(f"{self._name}: process {pid} could not be killed") from error
 
     def _remove(self, part: PurePosixPath) -> None:
-        """Removes what a failed push left. On a lost link adbd has removed it itself, so that is no error."""
+        """Removes what a failed push left. Raises nothing: the error on its way is the cause."""
         argv = ["rm", "-f", str(part)]
         try:
             with self._server.open(self._serial, adb_shell.service(argv), timeout_s=_KILL_S) as link:

@@ -17,7 +17,7 @@ from edgeflow.errors import DeviceError
 Alive = Callable[[], None]
 """Asks the device for a sign of life; raises DeviceError when there is none."""
 
-_SILENCE_S = 3.0  # with the answer's own limit (adb_server.PING_S) a lost link is noticed within 10 s
+_SILENCE_S = 2.5  # with adb_server's PING_S and one try to connect again: noticed within 10 s
 _RECEIVE_BYTES = 256 << 10
 
 

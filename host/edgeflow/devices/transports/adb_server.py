@@ -15,7 +15,8 @@ from edgeflow.devices.transports.adb_wire import ListedDevice, parse_devices
 from edgeflow.devices.transports.base import DeviceTimeout
 from edgeflow.errors import DeviceError, ToolMissingError, UsageError
 
-PING_S = 5.0
+PING_S = 4.0
+_REACH_S = 2.0
 _ASK_S = 10.0
 _START_S = 30.0
 _CONNECT_S = 20.0
@@ -46,13 +47,18 @@ class AdbServer:
     def __str__(self) -> str:
         return f"the adb server at {self.path or f'{self.host}:{self.port}'}"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the server runs on this computer, and so sees the network as we do."""
+        return self.path is not None or self.host in ("127.0.0.1", "localhost", "::1")
+
     def start(self) -> None:
         """Starts the server unless one answers. Raises DeviceError, ToolMissingError."""
         try:
             self._check_version()
             return
         except _NoServer as error:
-            if self.path or self.host not in ("127.0.0.1", "localhost", "::1"):
+            if self.path or not self.is_local:
                 raise DeviceError(error.message, hint="start it there, or unset ADB_SERVER_SOCKET") from error
         self._run_start()
         self._check_version()
@@ -105,6 +111,8 @@ class AdbServer:
         if address in known:
             # For a device that it lists as offline the server would only say "already connected".
             self.disconnect(address)
+        if self.is_local:
+            _check_reachable(name, address)
         try:
             answer = self.query(f"host:connect:{address}", timeout_s=_CONNECT_S)
         except Refused as error:
@@ -113,8 +121,9 @@ class AdbServer:
             raise connect_failure(name, address, "timed out") from error
         if answer.startswith(("connected to", "already connected")):
             return
-        if any(device.serial == address for device in self.devices()):
-            return  # it is there, but unauthorized: `choose` tells that better
+        states = {device.serial: device.state for device in self.devices()}
+        if states.get(address) in ("unauthorized", "authorizing"):
+            return  # it is there: `choose` tells that better
         raise connect_failure(name, address, answer)
 
     def disconnect(self, address: str) -> None:
@@ -198,6 +207,19 @@ class AdbServer:
                     detail=text,
                     hint="see what else uses its port, or set ANDROID_ADB_SERVER_PORT",
                 )
+
+
+def _check_reachable(name: str, address: str) -> None:
+    """Raises DeviceError unless the port can be connected to: the server would take 10 s to say less."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _REACH_S).close()
+    except TimeoutError as error:
+        raise connect_failure(name, address, "timed out") from error
+    except socket.gaierror as error:
+        raise connect_failure(name, address, "cannot resolve host") from error
+    except OSError as error:
+        raise connect_failure(name, address, error.strerror or str(error)) from error
 
 
 def adb_program() -> str:

@@ -85,13 +85,16 @@ def send_file(
 def receive_file(
     link: AdbLink, path: PurePosixPath, target: BinaryIO, *, total_bytes: int, progress: ProgressFn | None
 ) -> int:
-    """Copies `path` into `target`; returns how many bytes. Raises SyncFailed, LinkLost, DeviceTimeout; OSError from `target`."""
+    """Copies `path` into `target`; returns how many bytes.
+
+    Raises SyncFailed, LinkLost, DeviceTimeout; OSError from `target`.
+    """
     done_bytes = 0
     link.send(sync_request(b"RECV", str(path)), _STALL_S)
     while True:
         kind, length = parse_sync_header(link.receive_exactly(SYNC_HEADER_BYTES, _STALL_S))
         if kind == b"DONE":
-            return Copied(done_bytes, digest.hexdigest() if hashed else "")
+            return done_bytes
         data = link.receive_exactly(length, _STALL_S)
         if kind == b"FAIL":
             raise SyncFailed(data.decode("utf-8", "replace"))

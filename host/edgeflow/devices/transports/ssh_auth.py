@@ -47,7 +47,7 @@ def authenticate(connection: Any, target: SshTarget, device: str) -> None:
                 if not connection.is_active():
                     # "Too many authentication failures" ends the connection: MaxAuthTries of sshd.
                     raise DeviceError(
-                        f"{device}: {target.user}@{target.host} gave up after {len(tried)} keys: {_list(tried)}",
+                        f"{device}: {target.user}@{target.host} takes no more keys after {_list(tried)}",
                         hint=f"name the right one: `key:` of {device} in devices.yaml",
                         detail=str(error),
                     ) from error
@@ -128,9 +128,7 @@ class _Keys:
         return None
 
 
-def _failed(
-    target: SshTarget, device: str, tried: list[str], keys: _Keys, allowed: list[str]
-) -> DeviceError:
+def _failed(target: SshTarget, device: str, tried: list[str], keys: _Keys, allowed: list[str]) -> DeviceError:
     who = f"{target.user}@{target.host}"
     if allowed and "publickey" not in allowed:
         return DeviceError(

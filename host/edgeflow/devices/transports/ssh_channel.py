@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from edgeflow.devices.transports.base import ChannelClosed, DeviceTimeout
 from edgeflow.devices.transports.ssh_command import framed_command, kill_command, new_marker
-from edgeflow.devices.transports.ssh_link import SshLink
+from edgeflow.devices.transports.ssh_link import LinkLost, SshLink
 from edgeflow.errors import DeviceError
 
 LINK_LOST_EXIT = 255
@@ -41,6 +41,7 @@ class SshChannel:
         self._pending = b""
         self._pid: int | None = None
         self._marker = b""
+        self._stderr_marker = b""
         self._stderr = bytearray()
         self._stderr_limit = None if keep_stderr else _TAIL_BYTES
         self._stderr_lock = threading.Lock()
@@ -66,6 +67,7 @@ class SshChannel:
         try:
             channel._request(lambda: channel._raw.exec_command(command))
             channel._marker = marker.encode()
+            channel._stderr_marker = channel._marker + b"\n"
             return channel, channel._await_marker(timeout_s)
         except BaseException:
             channel.kill()
@@ -95,7 +97,7 @@ class SshChannel:
         while True:
             self._collect_stderr()
             try:
-                data = self._raw.recv(max_bytes)
+                data = bytes(self._raw.recv(max_bytes))
             except TimeoutError:
                 if time.monotonic() >= deadline:
                     raise DeviceTimeout(
@@ -147,22 +149,33 @@ class SshChannel:
                         self._raw.status_event.wait(_SLICE_S)
             self.kill()
             self._collect_stderr()
+            stuck = self._pid is not None and not self._ended()
             with contextlib.suppress(Exception):  # only a dead link, and then there is nothing to close
                 self._raw.close()
+            if stuck:
+                raise DeviceTimeout(f"{self._device}: {self._program} does not end though it was killed")
         return self._exit_code()
 
     def kill(self) -> None:
         """Ends the process group by a second session of the link; on a dead link only its input ends."""
         if self._ended() or not self._link.alive or self._pid is None:
             return
+        import paramiko
+
         self._killed = True
-        raw = self._link.open_session()
         try:
-            raw.settimeout(_KILL_TIMEOUT_S)
-            raw.exec_command(kill_command(self._pid))
-            raw.status_event.wait(_KILL_TIMEOUT_S)
-        finally:
-            raw.close()
+            raw = self._link.open_session()
+            try:
+                raw.exec_command(kill_command(self._pid))
+                raw.status_event.wait(_KILL_TIMEOUT_S)
+            finally:
+                raw.close()
+        except LinkLost:
+            return
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            if self.link_alive:
+                raise DeviceError(f"{self._device}: cannot kill {self._program}: {error}") from error
+            return
         self._raw.status_event.wait(_KILL_TIMEOUT_S)
 
     def stderr_tail(self) -> str:
@@ -174,15 +187,23 @@ class SshChannel:
             self._raw.status_event.wait(1.0)  # its last words may still be on the way
         self._collect_stderr()
         with self._stderr_lock:
-            if not self._marker:
+            if not self._stderr_marker:
                 return bytes(self._stderr)
-            before, marker, after = bytes(self._stderr).partition(self._marker + b"\n")
+            before, marker, after = bytes(self._stderr).partition(self._stderr_marker)
             return after if marker else before
 
     def wait(self, *, timeout_s: float) -> int | None:
         """The exit code once the process ended, None when it did not within `timeout_s`."""
         self._raw.status_event.wait(timeout_s)
         return self._exit_code() if self._ended() else None
+
+    @property
+    def link_alive(self) -> bool:
+        return self._link.alive
+
+    def link_lost(self, doing: str) -> LinkLost:
+        """The error for a link that broke while `doing`."""
+        return self._link.lost(doing)
 
     def __enter__(self) -> Self:
         return self
@@ -259,7 +280,6 @@ class SshChannel:
                 self._stderr += self._raw.recv_stderr(1 << 16)
                 limit = self._stderr_limit
                 if limit is not None and len(self._stderr) > 2 * limit:
-                    # The marker may be in what goes: what stays is then the process's alone.
-                    if self._marker and self._marker in self._stderr[:-limit]:
-                        self._marker = b""
+                    if self._stderr_marker in self._stderr:
+                        self._stderr_marker = b""  # it may go now: what stays is the process's alone
                     del self._stderr[:-limit]

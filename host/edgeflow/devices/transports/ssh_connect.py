@@ -1,4 +1,4 @@
-"""Dialling: from a target to a logged-in link, through its hops, with an error and a cure for each way to fail."""
+"""Dialling: from a target to a logged-in link, through its hops; each way to fail has its error and cure."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _dial(target: SshTarget, device: str) -> socket.socket:
     except (socket.gaierror, UnicodeError) as error:
         raise DeviceError(
             f"{device}: the name {target.host} does not resolve: {error}",
-            hint=f"set `address:` of {device} in devices.yaml to its IP address, or HostName in ~/.ssh/config",
+            hint=f"set `address:` of {device} to its IP address, or HostName in ~/.ssh/config",
         ) from error
     failure: OSError | None = None
     for family, kind, protocol, _, address in addresses:
@@ -132,8 +132,8 @@ def _proxy(command: str, device: str) -> CountingSocket:
     try:
         process = subprocess.Popen(
             [shell, "-c", f"exec {command}"],
-            stdin=theirs,
-            stdout=theirs,
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
@@ -210,4 +210,3 @@ def _check_host_key(connection: Any, target: SshTarget, device: str) -> None:
         hint="somebody may sit in between; if the device was set up anew, remove the old key: "
         f"ssh-keygen -f {entry.path} -R '{target.host_id}'",
     )
-

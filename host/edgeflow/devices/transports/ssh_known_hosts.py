@@ -78,7 +78,9 @@ def load_known_hosts(paths: Iterable[Path]) -> list[KnownHost]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise DeviceError(f"cannot read {path}: {error.strerror}, so no host key can be trusted") from error
+            raise DeviceError(
+                f"cannot read {path}: {error.strerror}, so no host key can be trusted"
+            ) from error
         entries += parse_known_hosts(text, path)
     return entries
 
@@ -108,11 +110,7 @@ def judge(entries: Sequence[KnownHost], host_ids: Sequence[str], blob: bytes) ->
     Certificate authorities are not followed: their hosts are UNKNOWN unless listed themselves.
     """
     for entry in entries:
-        if (
-            entry.marker == "@revoked"
-            and entry.blob == blob
-            and any(entry.names(name) for name in host_ids)
-        ):
+        if entry.marker == "@revoked" and entry.blob == blob and any(entry.names(name) for name in host_ids):
             return Judgement(Trust.REVOKED, entry)
     for index, name in enumerate(host_ids):
         known = [entry for entry in entries if not entry.marker and entry.names(name)]

@@ -10,7 +10,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO
 
 from edgeflow.devices.transports.ssh_channel import SshChannel
@@ -57,6 +57,10 @@ class Attributes:
     @property
     def is_file(self) -> bool:
         return S_ISREG(self.mode)
+
+    @property
+    def is_folder(self) -> bool:
+        return S_ISDIR(self.mode)
 
 
 class Sftp:
@@ -201,17 +205,18 @@ class Sftp:
         size = int.from_bytes(self._exactly(4, timeout_s=timeout_s), "big")
         message = bytes(self._exactly(size, timeout_s=timeout_s))
         kind, got = struct.unpack_from(">BI", message)
-        while got != request:
+        if got != request:
             raise DeviceError(f"its sftp-server answered request {got} where {request} was due")
         return kind, message[5:]
 
     def _exactly(self, count: int, *, timeout_s: float = _ANSWER_TIMEOUT_S) -> bytearray:
         while len(self._buffer) < count:
             data = self._channel.read(1 << 18, timeout_s=timeout_s)
+            if not data and not self._next_id:
+                raise NotSftp(bytes(self._buffer))
             if not data:
-                raise NotSftp(bytes(self._buffer)) if not self._next_id else DeviceError(
-                    f"its sftp-server ended: {self._channel.stderr_tail().strip() or 'it printed nothing'}"
-                )
+                words = self._channel.stderr_tail().strip() or "it printed nothing"
+                raise DeviceError(f"its sftp-server ended: {words}")
             self._buffer += data
         found = self._buffer[:count]
         del self._buffer[:count]

@@ -1,4 +1,4 @@
-"""What every transport promises, asked of each on real processes and files: this machine, and it over sshd."""
+"""What every transport promises, asked of each with real processes and files; for SSH over a real sshd."""
 
 from __future__ import annotations
 

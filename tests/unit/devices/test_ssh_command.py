@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -44,13 +45,14 @@ def test_every_login_shell_passes_every_argument_on_unharmed(shell: str) -> None
     assert done.stderr == marker.encode() + b"\n"
 
 
-def test_exit_codes_are_a_shell_s_and_a_missing_program_is_told() -> None:
+def test_exit_codes_are_a_shell_s_and_a_missing_program_is_told(tmp_path: Path) -> None:
     def run(*argv: str) -> tuple[int, bytes]:
         done = subprocess.run(framed_command(argv, "M"), shell=True, capture_output=True, check=False)
         return done.returncode, done.stdout.splitlines()[0].split()[-1]
 
     assert run("no-such-program") == (127, b"0")
-    assert run("/etc/hostname")[0] == 126
+    (tmp_path / "plain").write_text("no program")
+    assert run(str(tmp_path / "plain"))[0] == 126
     assert run("sh", "-c", "kill -9 $$") == (137, b"1")
 
 

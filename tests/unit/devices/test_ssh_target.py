@@ -108,7 +108,7 @@ def test_ssh_reads_the_same_from_the_same_file(ssh_dir: Path) -> None:
     (ssh_dir / "config.d").mkdir()
     (ssh_dir / "config.d" / "lab").write_text("Host p?\n  HostName %h.lab.example\n  Port 2222\n")
     (ssh_dir / "config").write_text(
-        f"Include {ssh_dir}/config.d/*\nHost pi !px\n  User = deploy\n  HostKeyAlias alias-%h\nHost *\n User x\n"
+        f"Include {ssh_dir}/config.d/*\nHost pi !px\n  User = deploy\nHost *\n User x\n"
     )
     words = subprocess.run(
         ["ssh", "-G", "-F", str(ssh_dir / "config"), "pi"], capture_output=True, text=True, check=True

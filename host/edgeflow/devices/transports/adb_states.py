@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from edgeflow.config.suggest import nearest
@@ -58,9 +57,7 @@ def not_ready(name: str, device: ListedDevice) -> DeviceError:
 
 def connect_failure(name: str, address: str, answer: str) -> DeviceError:
     """The error for what `adb connect` answered when it did not connect."""
-    reason = re.sub(
-        r"^(failed|unable|cannot) to (connect|resolve)[^:]*?(to|host)? '?[^' ]*'?:? ?", "", answer
-    )
+    reason = answer.partition(address)[2].strip("': ") or "something listens there, but not as adb does"
     for words, what, cure in (
         (
             "refused",
@@ -86,7 +83,7 @@ def connect_failure(name: str, address: str, answer: str) -> DeviceError:
         if any(word in answer.lower() for word in ((words,) if isinstance(words, str) else words)):
             return DeviceError(f"{name}: cannot connect to {address}: {what}", hint=cure, detail=answer)
     return DeviceError(
-        f"{name}: cannot connect to {address}: {reason or answer}",
+        f"{name}: cannot connect to {address}: {reason}",
         hint="see that it and its wireless debugging are on; newer phones must be paired first: adb pair",
         detail=answer,
     )

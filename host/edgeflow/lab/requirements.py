@@ -1,0 +1,80 @@
+"""What a machine must have before the lab can start, told all at once and with the command that brings it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from pathlib import Path
+
+from edgeflow.errors import ToolMissingError
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+MIRROR_VARIABLE = "EDGEFLOW_LAB_MIRROR"
+SUITE = "trixie"  # the first Debian with an adbd that knows shell v2 and a qemu-user that runs it well
+_OLDEST_KERNEL = (6, 7)  # binfmt_misc belongs to the user namespace since then
+
+_RUN_TOOLS = {"ip": "iproute2"}
+_BUILD_TOOLS = {
+    "mmdebstrap": "mmdebstrap",
+    "ssh-keygen": "openssh-client",
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+}
+
+
+def require_machine() -> None:
+    """Raises ToolMissingError that names all that is missing to run lab devices."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        raise ToolMissingError(
+            f"the lab needs Linux on x86-64; this is {platform.system()} on {platform.machine()}",
+            hint="run it in a Linux virtual machine, or use a real device: edgeflow devices scan",
+        )
+    if os.geteuid() != 0:
+        raise ToolMissingError(
+            "the lab needs root: it makes network links and mounts of its own",
+            hint="sudo -E env PATH=$PATH edgeflow lab up",
+        )
+    release = platform.release()
+    found = re.match(r"(\d+)\.(\d+)", release)
+    if found is None or tuple(map(int, found.groups())) < _OLDEST_KERNEL:
+        needed = ".".join(map(str, _OLDEST_KERNEL))
+        raise ToolMissingError(
+            f"the lab needs Linux {needed} or newer; this is {release}", hint="boot a newer kernel"
+        )
+    _require_tools(_RUN_TOOLS)
+
+
+def require_builder() -> None:
+    """Raises ToolMissingError that names all that is missing to build the root file systems."""
+    _require_tools(_BUILD_TOOLS)
+    if not KEYRING.is_file():
+        raise ToolMissingError(
+            f"the lab needs Debian's keys ({KEYRING})", hint="apt install debian-archive-keyring"
+        )
+
+
+def debian_mirror() -> str:
+    """The Debian mirror: EDGEFLOW_LAB_MIRROR, else the one that this machine's apt uses.
+
+    Raises ToolMissingError where there is none (Ubuntu).
+    """
+    if named := os.environ.get(MIRROR_VARIABLE):
+        return named
+    folder = Path("/etc/apt/sources.list.d")
+    for path in [*sorted(folder.glob("*.sources")), *sorted(folder.glob("*.list")), folder.parent / "sources.list"]:
+        text = path.read_text("utf-8", "replace") if path.is_file() else ""
+        if found := re.search(r"^(?:URIs:|deb(?: \[[^]]*\])?)\s*(\S+/debian)/?(?:\s|$)", text, re.MULTILINE):
+            return found[1]
+    raise ToolMissingError(
+        "the lab needs a Debian mirror, and this machine's apt knows none",
+        hint=f"set {MIRROR_VARIABLE} to the address of one",
+    )
+
+
+def _require_tools(tools: dict[str, str]) -> None:
+    missing = {tool: package for tool, package in tools.items() if shutil.which(tool) is None}
+    if missing:
+        raise ToolMissingError(
+            f"the lab needs {', '.join(missing)}", hint=f"apt install {' '.join(missing.values())}"
+        )

@@ -16,29 +16,23 @@ app = typer.Typer(help="The agent as a daemon on a device: start, status, stop, 
 def start(context: typer.Context, device: DeviceOption = "local") -> None:
     """Start the daemon; deploy then uses it. Says so if it runs already."""
     from edgeflow import api
-    from edgeflow.cli import console, render
+    from edgeflow.cli import render
 
     options = options_of(context)
     with options.progress() as progress:
         document = api.agent_start(device, options.workspace(), progress)
-    if options.as_json:
-        console.emit_json(document)
-    else:
-        console.emit(render.agent_view(document))
+    options.show(document, render.agent_view)
 
 
 @app.command("status")
 def status(context: typer.Context, device: DeviceOption = "local") -> None:
     """Tell whether the daemon runs, its version, its runtimes and who uses it."""
     from edgeflow import api
-    from edgeflow.cli import console, render
+    from edgeflow.cli import render
 
     options = options_of(context)
     document = api.agent_status(device, options.workspace())
-    if options.as_json:
-        console.emit_json(document)
-    else:
-        console.emit(render.agent_view(document))
+    options.show(document, render.agent_view)
 
 
 @app.command("stop")
@@ -49,14 +43,11 @@ def stop(
 ) -> None:
     """Stop the daemon. Refused while a job runs, unless --force."""
     from edgeflow import api
-    from edgeflow.cli import console, render
+    from edgeflow.cli import render
 
     options = options_of(context)
     document = api.agent_stop(device, options.workspace(), force=force)
-    if options.as_json:
-        console.emit_json(document)
-    else:
-        console.emit(render.agent_view(document))
+    options.show(document, render.agent_view)
 
 
 @app.command("logs")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeflow.errors import UsageError
 
 if TYPE_CHECKING:
     import typer
+    from rich.console import RenderableType
 
     from edgeflow.cli.console import ConsoleProgress
     from edgeflow.workspace import Workspace
@@ -34,6 +35,15 @@ class GlobalOptions:
         from edgeflow.workspace import Workspace
 
         return Workspace.default(devices_file=self.devices_file)
+
+    def show(self, document: Mapping[str, Any], view: Callable[[Mapping[str, Any]], RenderableType]) -> None:
+        """The document on stdout: as JSON where --json was given, else as `view` draws it for a person."""
+        from edgeflow.cli import console
+
+        if self.as_json:
+            console.emit_json(document)
+        else:
+            console.emit(view(document))
 
     def progress(self) -> ConsoleProgress:
         """Progress on stderr: live on a terminal, plain lines otherwise, none with --quiet."""

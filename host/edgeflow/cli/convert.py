@@ -25,7 +25,7 @@ def convert(
       edgeflow convert zoo:blazeface -r ncnn -p fp16 --json
     """
     from edgeflow import api
-    from edgeflow.cli import console, render
+    from edgeflow.cli import render
 
     options = options_of(context)
     with options.progress() as progress:
@@ -33,7 +33,4 @@ def convert(
             model, runtime=runtime, precision=precision, output=output,
             workspace=options.workspace(), progress=progress,
         )  # fmt: skip
-    if options.as_json:
-        console.emit_json(document)
-    else:
-        console.emit(render.artifact_view(document))
+    options.show(document, render.artifact_view)

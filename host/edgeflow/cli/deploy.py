@@ -52,10 +52,7 @@ def deploy(
     )
     with options.progress() as progress:
         result = api.deploy(request, options.workspace(), progress)
-    if options.as_json:
-        console.emit_json(result.document)
-    else:
-        console.emit(render.result_view(result.document))
+    options.show(result.document, render.result_view)
     if require_valid and result.validity != "valid":
         reasons = "; ".join(result.document["validity"]["reasons"])
         console.say(f"error: result {result.result_id} is {result.validity}: {reasons}")

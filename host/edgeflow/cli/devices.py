@@ -17,29 +17,23 @@ Names = Annotated[list[str] | None, typer.Argument(help="Device names or tags. D
 def list_devices(context: typer.Context) -> None:
     """List the devices that devices.yaml names. Contacts none of them."""
     from edgeflow import api
-    from edgeflow.cli import console, render
+    from edgeflow.cli import render
 
     options = options_of(context)
     document = api.list_devices(options.workspace())
-    if options.as_json:
-        console.emit_json(document)
-    else:
-        console.emit(render.devices_view(document))
+    options.show(document, render.devices_view)
 
 
 @app.command("check")
 def check(context: typer.Context, names: Names = None) -> None:
     """Reach each device and say what is wrong with it and how to mend it. Exit 3 if any cannot be used."""
     from edgeflow import api
-    from edgeflow.cli import console, render
+    from edgeflow.cli import render
 
     options = options_of(context)
     with options.progress() as progress:
         document = api.check_devices(names or [], options.workspace(), progress)
-    if options.as_json:
-        console.emit_json(document)
-    else:
-        console.emit(render.check_view(document))
+    options.show(document, render.check_view)
     if any(device["state"] != "ok" for device in document["devices"]):
         raise typer.Exit(3)
 
@@ -50,11 +44,8 @@ def facts(
 ) -> None:
     """Tell what a device is: system, ABI, cores, memory, sensors."""
     from edgeflow import api
-    from edgeflow.cli import console, render
+    from edgeflow.cli import render
 
     options = options_of(context)
     document = api.device_facts(name, options.workspace())
-    if options.as_json:
-        console.emit_json(document)
-    else:
-        console.emit(render.facts_view(document))
+    options.show(document, render.facts_view)

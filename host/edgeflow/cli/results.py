@@ -35,14 +35,11 @@ def list_results(
 ) -> None:
     """List results, the newest first."""
     from edgeflow import api
-    from edgeflow.cli import console, render
+    from edgeflow.cli import render
 
     options = options_of(context)
     document = api.list_results(options.workspace(), device=device, runtime=runtime, model=model, limit=limit)
-    if options.as_json:
-        console.emit_json(document)
-    else:
-        console.emit(render.results_view(document))
+    options.show(document, render.results_view)
 
 
 @app.command("show")
@@ -52,14 +49,11 @@ def show(
 ) -> None:
     """Show one result whole; --json adds the raw samples."""
     from edgeflow import api
-    from edgeflow.cli import console, render
+    from edgeflow.cli import render
 
     options = options_of(context)
     document = api.show_result(result_id, options.workspace())
-    if options.as_json:
-        console.emit_json(document)
-    else:
-        console.emit(render.result_view(document))
+    options.show(document, render.result_view)
 
 
 @app.command("export")

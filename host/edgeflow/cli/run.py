@@ -38,7 +38,7 @@ def run(
       edgeflow run model.onnx -d local -r onnxruntime --input x=a.npy --input y=b.npy --output out.npz
     """
     from edgeflow import api
-    from edgeflow.cli import console, render
+    from edgeflow.cli import render
 
     options = options_of(context)
     request = api.DeployRequest(
@@ -48,7 +48,4 @@ def run(
         document = api.run(
             request, inputs or [], output=output, workspace=options.workspace(), progress=progress
         )
-    if options.as_json:
-        console.emit_json(document)
-    else:
-        console.emit(render.run_view(document))
+    options.show(document, render.run_view)

@@ -17,14 +17,11 @@ Name = Annotated[str, typer.Argument(help="A model of `edgeflow zoo list`.")]
 def list_models(context: typer.Context) -> None:
     """List the models of the zoo, and which are already here."""
     from edgeflow import api
-    from edgeflow.cli import console, render
+    from edgeflow.cli import render
 
     options = options_of(context)
     document = api.zoo_list(options.workspace())
-    if options.as_json:
-        console.emit_json(document)
-    else:
-        console.emit(render.zoo_view(document))
+    options.show(document, render.zoo_view)
 
 
 @app.command("pull")

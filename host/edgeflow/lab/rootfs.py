@@ -19,6 +19,7 @@ _PACKAGES = (
     "python3 ca-certificates libstdc++6 libgomp1"
 ).split()
 _LAYOUT = 1  # of what is made of the packages; another number makes old images useless
+EMULATORS = ("qemu-aarch64", "qemu-arm")
 _BUILD_S = 900.0
 _LINUX_UID = 1000
 SHELL_UID = 2000  # Android's `shell`
@@ -26,8 +27,15 @@ SHELL_UID = 2000  # Android's `shell`
 
 def emulator(folder: LabFolder) -> Path:
     """The folder with a static qemu-user (qemu-aarch64, qemu-arm), fetched once. Raises LabError."""
-    image = cached(folder, "emulator", ["qemu-user", SUITE], lambda target: _extract(target, "amd64", ["qemu-user"]))
-    return image / "usr" / "bin"
+
+    def build(target: Path) -> None:
+        whole = target / "all"
+        _extract(whole, "amd64", ["qemu-user"])
+        for name in EMULATORS:
+            (whole / "usr/bin" / name).rename(target / name)
+        shutil.rmtree(whole)
+
+    return cached(folder, "emulator", ["qemu-user", SUITE, *EMULATORS], build)
 
 
 def rootfs(folder: LabFolder, arch: str) -> Path:

@@ -161,6 +161,7 @@ def _handshake(connection: Any, target: SshTarget, device: str) -> None:
     place = f"{target.host} port {target.port}"
     try:
         connection.start_client(timeout=_HANDSHAKE_TIMEOUT_S)
+        connection.get_remote_server_key()  # start_client says nothing when its time is over; this does
     except paramiko.ssh_exception.IncompatiblePeer as error:
         raise DeviceError(
             f"{device}: {place} knows none of our algorithms: {error}", hint="update its SSH server"

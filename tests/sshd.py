@@ -121,6 +121,18 @@ class Relay:
             target.shutdown(socket.SHUT_RDWR)
 
 
+def gone(pid: int) -> bool:
+    """Whether a process of this machine ends within 10 s; one that nobody has reaped yet is gone as well."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], 10)[0])
+    finally:
+        os.close(descriptor)
+
+
 def make_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> Path:
     """A new key pair at `path` and `path`.pub."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -134,12 +146,16 @@ def make_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> Path
 
 @contextlib.contextmanager
 def running_sshd(
-    folder: Path, *, settings: Sequence[str] = (), host_keys: Sequence[str] = ("ed25519",), known: bool = True
+    folder: Path,
+    *,
+    settings: Sequence[str] = (),
+    host_keys: Sequence[str] = ("ed25519",),
+    wrapper: Sequence[str] = (),
 ) -> Iterator[Sshd]:
     """An sshd with its client's home; it is gone afterwards, with all of its sessions.
 
-    `settings` are lines of sshd_config (the first one of a keyword wins). `known` puts its host key into the
-    client's known_hosts.
+    `settings` are lines of sshd_config; the first one of a keyword wins. `wrapper` is what starts it, such as
+    unshare. The client knows its host keys.
     """
     assert SSHD is not None, MISSING
     folder.mkdir(parents=True, exist_ok=True)
@@ -154,14 +170,13 @@ def running_sshd(
     for _ in range(5):  # a port that was free may be taken before sshd binds it
         port = _free_port()
         (folder / "sshd_config").write_text(_config(folder, port, settings, host_keys))
-        server = _start(folder, port)
+        server = _start(folder, port, wrapper)
         if server is not None:
             break
     assert server is not None, (folder / "sshd.log").read_text()
     running = Sshd(folder, port, server)
-    if known:
-        lines = [f"[127.0.0.1]:{port} {running.host_key(kind)}\n" for kind in host_keys]
-        (ssh_dir / "known_hosts").write_text("".join(lines))
+    lines = [f"[127.0.0.1]:{port} {running.host_key(kind)}\n" for kind in host_keys]
+    (ssh_dir / "known_hosts").write_text("".join(lines))
     try:
         yield running
     finally:
@@ -185,11 +200,10 @@ def _config(folder: Path, port: int, settings: Sequence[str], host_keys: Sequenc
         "PermitRootLogin prohibit-password",
         "MaxStartups 100",
         "LogLevel VERBOSE",
-        f"Subsystem sftp {_sftp_server()}",
     ]
-    # A Match block ends at the next one or at the end of the file, so it must come last.
-    plain = [line for line in lines if not line.startswith("Match ")]
-    return "\n".join([*plain, *(line for line in lines if line.startswith("Match ")), ""])
+    if not any(line.startswith("Subsystem ") for line in settings):
+        lines.append(f"Subsystem sftp {_sftp_server()}")
+    return "\n".join([*lines, ""])
 
 
 def _sftp_server() -> str:
@@ -209,11 +223,11 @@ def _free_port() -> int:
         return port
 
 
-def _start(folder: Path, port: int) -> subprocess.Popen[bytes] | None:
+def _start(folder: Path, port: int, wrapper: Sequence[str]) -> subprocess.Popen[bytes] | None:
     """The server once it listens, or None when it ended instead; it writes its log to its stderr."""
     with (folder / "sshd.log").open("wb") as log:
         process = subprocess.Popen(
-            [str(SSHD), "-D", "-e", "-f", str(folder / "sshd_config")],
+            [*wrapper, str(SSHD), "-D", "-e", "-f", str(folder / "sshd_config")],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -55,6 +55,9 @@ def tolerance_for(precision: str) -> Tolerance:
         ) from None
 
 
+BLIND = "no output tells a right product from a wrong one on these samples"
+
+
 @dataclass(frozen=True, slots=True)
 class WorstElement:
     """Where an output is farthest from its reference, relative to the output's scale."""
@@ -97,6 +100,11 @@ class Verdict:
     @property
     def rel_err_max(self) -> float:
         return max((output.rel_err_max for output in self.outputs.values()), default=0.0)
+
+    @property
+    def blind(self) -> bool:
+        """Nothing disagrees, and nothing could have."""
+        return self.reasons == (BLIND,)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -158,6 +166,11 @@ def compare(
         reasons.extend(output_reasons)
         if verdict.suspect:
             warnings.append(f"output {name!r} {verdict.suspect}: that it agrees proves nothing")
+        not_finite = sum(_not_finite(array) for array in expected)
+        if not_finite:
+            warnings.append(
+                f"output {name!r}: {not_finite} elements of the reference itself are NaN or infinite"
+            )
         if verdict.flips:
             warnings.append(
                 f"output {name!r}: {verdict.flips} faint elements are 0 on one side only, as near-ties are"
@@ -166,7 +179,7 @@ def compare(
         f"output {name!r} is not one of the model's" for name in actual[0] if name not in reference[0]
     )
     if not reasons and all(output.suspect for output in outputs.values()):
-        reasons.append("no output tells a right product from a wrong one on these samples: use other inputs")
+        reasons.append(BLIND)
     return Verdict(not reasons, len(reference), outputs, tuple(reasons), tuple(warnings), tolerance)
 
 
@@ -298,6 +311,12 @@ def _why_suspect(expected: Sequence[NDArray[Any]], tolerance: Tolerance) -> str:
 def _would_pass(expected: Sequence[NDArray[Any]], got: Sequence[NDArray[Any]], tolerance: Tolerance) -> bool:
     figures, channel = _figures(expected, got, tolerance, top1=False)
     return not _excesses(figures, channel, tolerance)
+
+
+def _not_finite(array: NDArray[Any]) -> int:
+    import numpy as np
+
+    return int(np.count_nonzero(~np.isfinite(array))) if _kind(array) == "float" else 0
 
 
 def _kind(array: NDArray[Any]) -> str:

@@ -59,3 +59,7 @@ class ToolMissing(ConvertError):
 
 class CacheUnwritable(ConvertError):
     """The cache folder is read-only, full, or not a folder."""
+
+
+class Unverifiable(NumericsDisagree):
+    """The product runs, but no output could tell a right product from a wrong one."""

@@ -68,15 +68,17 @@ def sample_distance(
     faint = own_scale < RANGE_FLOOR * overall_scale
     scale = max(own_scale, RANGE_FLOOR * overall_scale)
     error = np.abs(a - b)
-    worst = np.unravel_index(int(np.argmax(error)), error.shape) if error.size else ()
+    # The worst element is one that has a distance: NaN on both sides is agreement, and no number.
+    worst = np.unravel_index(int(np.argmax(np.where(usable, error, -1.0))), error.shape) if error.size else ()
+    told = error.size > 0 and bool(usable[worst])
     return SampleDistance(
         cosine=1.0 if faint else cosine(a, b),
         # An output that is zero in every sample has no scale of its own: its error counts as it is.
         rel_err=float(np.max(error, initial=0.0)) / (scale if scale > _TINY else 1.0),
         log_odds_err=_log_odds_distance(a, b) if unit_interval else 0.0,
         index=tuple(int(axis) for axis in worst),
-        expected=float(reference[worst]) if error.size else 0.0,
-        actual=float(actual[worst]) if error.size else 0.0,
+        expected=float(b[worst]) if told else 0.0,
+        actual=float(a[worst]) if told else 0.0,
     )
 
 

@@ -23,6 +23,7 @@ from edgeflow_converters.errors import (
     PrecisionOutOfReach,
     ShapeMismatch,
     UnsupportedModel,
+    Unverifiable,
 )
 from edgeflow_converters.inspect import ModelInfo
 from edgeflow_converters.inspect_cache import inspect_cached
@@ -160,6 +161,13 @@ class _Job:
         verdict = compare(
             self.reference, load_sets(result), self.tolerance, top1_outputs=self.request.top1_outputs
         )
+        if verdict.blind:
+            raise Unverifiable(
+                f"{self.request.runtime} {self.request.precision} of {self.request.source.name} cannot be "
+                f"verified: {verdict.reasons[0]}",
+                hint="give the recipe samples whose answers differ",
+                log="\n".join(verdict.warnings),
+            )
         if not verdict.passed:
             cause = amplification(
                 self.request.source,
@@ -174,10 +182,17 @@ class _Job:
             raise error_class(
                 f"{self.request.runtime} {self.request.precision} of {self.request.source.name} disagrees "
                 f"with ONNX Runtime: {verdict.reasons[0]}",
-                hint=cause or "nothing was kept; try another precision or runtime",
+                hint=cause or "nothing was kept; try " + self._way_out(),
                 log="\n".join((*verdict.reasons, *verdict.warnings)),
             )
         return product, verdict
+
+    def _way_out(self) -> str:
+        if self.request.tolerance is not None and self.request.tolerance != tolerance_for(
+            self.request.precision
+        ):
+            return "the built-in tolerances: the recipe sets its own"
+        return "another runtime" if self.request.precision == "fp32" else "fp32, or another runtime"
 
     def _commit(
         self, key: str, out: Path, folder: Path, product: Product, verdict: Verdict, notes: Sequence[str]

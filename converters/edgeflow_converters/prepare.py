@@ -56,7 +56,7 @@ def prepare(
     if standard_opset(model) < MIN_OPSET:
         steps.append((f"opset upgrade {standard_opset(model)} -> {MIN_OPSET}", upgrade_opset))
     if simplify:
-        steps.append(("onnxsim", simplified))
+        steps.append(("simplification by onnxsim", simplified))
     steps.append(("constants as initializers", lift_constants))
     for name in rewrite_names:
         steps.append((f"rewrite {name}", rewrites.get(name)))

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DeployRequest",
+    "agent_install",
     "agent_logs",
+    "agent_prune",
     "agent_start",
     "agent_status",
     "agent_stop",
+    "agent_uninstall",
     "check_devices",
     "convert",
     "deploy",
@@ -106,11 +109,38 @@ def device_facts(name: str, workspace: Workspace) -> Document:
     return documents.facts_document(name, workspace)
 
 
-def agent_start(device: str, workspace: Workspace, progress: Progress = _SILENT) -> Document:
-    """Starts the daemon unless it runs (schema edgeflow.agent/1)."""
+def agent_install(
+    device: str, runtimes: Sequence[str], workspace: Workspace, progress: Progress = _SILENT
+) -> Document:
+    """Brings the agent, and runtimes that the device lacks (schema edgeflow.agent-install/1)."""
     from edgeflow.agentlink import daemon
 
-    return daemon.start(device, workspace, progress)
+    return daemon.install(device, runtimes, workspace, progress)
+
+
+def agent_start(
+    device: str, workspace: Workspace, progress: Progress = _SILENT, *, service: bool = False
+) -> Document:
+    """Starts the daemon unless it runs; as a systemd user unit if asked (schema edgeflow.agent/1)."""
+    from edgeflow.agentlink import daemon
+
+    return daemon.start(device, workspace, progress, service=service)
+
+
+def agent_prune(
+    device: str, quota_bytes: int, workspace: Workspace, progress: Progress = _SILENT
+) -> Document:
+    """Removes what was used longest ago there until the quota holds (schema edgeflow.agent-prune/1)."""
+    from edgeflow.agentlink import daemon
+
+    return daemon.prune(device, quota_bytes, workspace, progress)
+
+
+def agent_uninstall(device: str, workspace: Workspace, *, force: bool) -> Document:
+    """Takes everything of edgeflow off the device (schema edgeflow.agent-uninstall/1)."""
+    from edgeflow.agentlink import daemon
+
+    return daemon.uninstall(device, workspace, force=force)
 
 
 def agent_status(device: str, workspace: Workspace) -> Document:

@@ -12,7 +12,6 @@ def write_atomic(target: Path, data: bytes) -> None:
     """Writes `data` under a temporary name beside `target`, syncs it and renames it. Raises UsageError."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()

@@ -12,6 +12,7 @@ from edgeflow_agent.faults import Fault
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_NO_DAEMON = 3
+MAINTENANCE = frozenset(("unpack", "prune", "service", "uninstall"))
 USAGE = """usage: agent COMMAND --work FOLDER
   core             serve one host on stdin and stdout
   daemon           start the daemon of this build; returns once it listens
@@ -19,6 +20,10 @@ USAGE = """usage: agent COMMAND --work FOLDER
   status           print the daemon's state as JSON
   stop [--force]   end the daemon; --force ends a running job with it
   build            print the build id
+  unpack --runtime R --version V --python TAG SHA256...   make a site of wheels in FOLDER/files
+  prune --max-bytes N                                     remove what was used longest ago
+  service          start the daemon by a systemd user unit, also after a reboot
+  uninstall [--force]                                     end daemons and remove everything
 """
 
 
@@ -44,12 +49,21 @@ def _command(argv: List[str]) -> int:
     if argv == ["build"]:
         sys.stdout.write(own_build() + "\n")
         return 0
+    if len(argv) >= 3 and argv[0] in MAINTENANCE and argv[1] == "--work":
+        from edgeflow_agent import maintenance
+
+        return maintenance.main(argv[0], os.path.expanduser(argv[2]), argv[3:], own_build())
     force = "--force" in argv
     words = [word for word in argv if word != "--force"]
     if len(words) != 3 or words[1] != "--work" or (force and words[0] != "stop"):
         sys.stderr.write(USAGE)
         return EXIT_USAGE
     command, work = words[0], os.path.expanduser(words[2])
+    if command in ("core", "daemon"):
+        from edgeflow_agent.folder import mark_used
+        from edgeflow_agent.supervise import HOME
+
+        mark_used(HOME)  # the agent itself: an old build that is still used is not pruned
     if command == "core":
         from edgeflow_agent import core
 

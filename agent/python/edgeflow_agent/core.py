@@ -13,10 +13,11 @@ from edgeflow_agent.folder import WorkFolder
 from edgeflow_agent.server import Core, Session
 
 
-def run(work: str, build: str) -> int:
+def run(work: str, build: str, *, root: str = "/") -> int:
     """Serves stdin and stdout until end of input, `shutdown` or a signal; its worker ends with it.
 
     stdout carries frames only: descriptor 1 is moved away first, so that a stray print lands on stderr.
+    Power sources are looked for under `root`.
     """
     read_fd, write_fd = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -24,7 +25,7 @@ def run(work: str, build: str) -> int:
     os.close(nothing)
     os.dup2(2, 1)
     exit_on_signals()
-    core = Core(WorkFolder(work), build, persistent=False)
+    core = Core(WorkFolder(work), build, persistent=False, root=root)
     try:
         return Session(core, PipeStream(read_fd, write_fd)).serve()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -23,6 +24,7 @@ class WorkFolder:
         self.path = os.path.abspath(path)
         self.files = os.path.join(self.path, "files")
         self.jobs = os.path.join(self.path, "jobs")
+        self.site = os.path.join(self.path, "site")
         self.lock_path = os.path.join(self.path, "lock")
         self._verified: Dict[str, Tuple[int, ...]] = {}
         for folder in (self.files, self.jobs):
@@ -35,6 +37,7 @@ class WorkFolder:
         """Path of the file with that content. Raises Fault bad_request, no_file, file_corrupt.
 
         The content is hashed once for as long as the file stays the same inode with the same times and size.
+        Its time of access becomes now: what was used longest ago is pruned first.
         """
         if not isinstance(sha256, str) or len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
             raise Fault("bad_request", "not a SHA-256 in lower-case hex: %.80r" % (sha256,))
@@ -51,7 +54,9 @@ class WorkFolder:
                             "%s holds other content (%s..., %d bytes): push it again"
                             % (path, actual[:12], found.st_size),
                         )
-                    self._verified[sha256] = identity
+                mark_used(file.fileno())
+                found = os.fstat(file.fileno())
+                self._verified[sha256] = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.EISDIR):
                 raise Fault("no_file", "no file %s in %s: push it" % (sha256, self.files)) from error
@@ -122,6 +127,12 @@ class JobLock:
             return {"by": str(content["by"]), "since": str(content["since"])}
         except (OSError, ValueError, KeyError, TypeError):
             return {"by": "an unknown host", "since": ""}
+
+
+def mark_used(path: "str | int") -> None:
+    """Sets the time of access alone, which many systems do not keep by themselves (mount(8), noatime)."""
+    with contextlib.suppress(OSError):  # a read-only file system: what cannot be marked cannot be pruned
+        os.utime(path, ns=(time.time_ns(), os.stat(path).st_mtime_ns))
 
 
 def describe_busy(holder: Dict[str, Any]) -> str:

@@ -62,6 +62,32 @@ class BenchResult(NamedTuple):
     stop: str  # "ci" | "budget" | "max_samples"
 
 
+class Loop(NamedTuple):
+    """Inferences one after another, without a clock around each; times on the monotonic clock."""
+
+    begin_ns: int
+    end_ns: int
+    runs: int
+
+
+def repeat(
+    run: Callable[[], None], duration_ns: int, clock_ns: Callable[[], int] = time.monotonic_ns
+) -> Loop:
+    """Runs for `duration_ns`, and at least once: what a power meter is to see."""
+    gc.collect()
+    gc.disable()
+    try:
+        runs = 0
+        begin = now = clock_ns()
+        while runs == 0 or now - begin < duration_ns:
+            run()
+            runs += 1
+            now = clock_ns()
+        return Loop(begin, now, runs)
+    finally:
+        gc.enable()
+
+
 def clock_facts() -> Dict[str, Any]:
     """The clock of every `_ns` here: CLOCK_MONOTONIC on Linux, mach_absolute_time on macOS."""
     info = time.get_clock_info("monotonic")

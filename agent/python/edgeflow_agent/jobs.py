@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
 
+from edgeflow_agent import sites
 from edgeflow_agent.backends.base import REGISTRY
+from edgeflow_agent.energy import EnergyPlan, EnergyRun
 from edgeflow_agent.faults import Fault
 from edgeflow_agent.folder import JobLock, WorkFolder, describe_busy
 from edgeflow_agent.harness import Plan
@@ -16,11 +18,14 @@ from edgeflow_agent.supervise import Worker
 from edgeflow_agent.sysinfo import ACCELERATORS
 from edgeflow_agent.wire import Buffer, Frame, FrameType, WireError
 
-KINDS = ("infer", "bench", "memory")
+KINDS = ("infer", "bench", "memory", "energy")
 START_PARAMS = frozenset(
-    ("kind", "backend", "files", "options", "threads", "affinity", "accelerator", "limits", "plan")
+    ("kind", "backend", "files", "options", "threads", "affinity", "accelerator", "limits", "plan", "site")
 )
 MAX_THREADS = 1024
+
+Run = Union[Worker, EnergyRun]
+"""What runs a job: `run` blocks and gives its answer or raises Fault, `stop` ends it from any thread."""
 
 
 class Progress(NamedTuple):
@@ -38,7 +43,7 @@ class Job:
         self._record = record
         self._progress: List[Progress] = []
         self.outcome = outcome
-        self.worker: Optional[Worker] = None
+        self.worker: Optional[Run] = None
 
     @property
     def record(self) -> Record:
@@ -93,13 +98,19 @@ class Job:
 
 
 class JobTable:
-    """Every job of this core. `persistent` is a daemon's: outcomes are spooled, and outlive the core."""
+    """Every job of this core. `persistent` is a daemon's: outcomes are spooled, and outlive the core.
 
-    def __init__(self, folder: WorkFolder, build: str, persistent: bool, log: Log) -> None:
+    `root` is where power sources are looked for.
+    """
+
+    def __init__(
+        self, folder: WorkFolder, build: str, persistent: bool, log: Log, *, root: str = "/"
+    ) -> None:
         self._folder = folder
         self._build = build
         self._persistent = persistent
         self._log = log
+        self._root = root
         self._spool = Spool(folder.jobs)
         self._device_lock = JobLock(folder.lock_path)
         self._lock = threading.Lock()
@@ -122,6 +133,8 @@ class JobTable:
                 checked["files"] = {
                     role: self._folder.verified_file(sha256) for role, sha256 in checked["files"].items()
                 }
+                if checked["site"] is not None:
+                    checked["site"] = sites.find(self._folder, checked["site"])
                 record = Record(
                     os.urandom(6).hex(), checked["kind"], "running", rfc3339_now(), token, host, self._build,
                     os.getpid(), self._persistent,
@@ -132,7 +145,11 @@ class JobTable:
                 raise
             job = Job(record)
             meta = {"id": 1, "method": "job", "params": checked, "tensors": tensors}
-            job.worker = Worker(Frame(FrameType.REQUEST, meta, body), log_path, lock_fd, job.on_progress)
+            request = Frame(FrameType.REQUEST, meta, body)
+            if record.kind == "energy":
+                job.worker = EnergyRun(request, log_path, lock_fd, job.on_progress, root=self._root)
+            else:
+                job.worker = Worker(request, log_path, lock_fd, job.on_progress)
             self._jobs[record.job] = job
             self._running = job
             self._thread = threading.Thread(
@@ -209,7 +226,7 @@ class JobTable:
             for job in list(self._jobs):
                 self._spool.remove(job)
 
-    def _supervise(self, job: Job, worker: Worker, lock_fd: int) -> None:
+    def _supervise(self, job: Job, worker: Run, lock_fd: int) -> None:
         state = "done"
         try:
             answer = worker.run()
@@ -267,6 +284,7 @@ def check_params(params: Mapping[str, Any]) -> Dict[str, Any]:
         "accelerator": params.get("accelerator", "cpu"),
         "limits": params.get("limits", {}),
         "plan": params.get("plan", {}),
+        "site": params.get("site"),
     }
     if checked["kind"] not in KINDS:
         raise Fault("bad_request", "unknown job kind %.40r; known: %s" % (checked["kind"], " ".join(KINDS)))
@@ -307,6 +325,8 @@ def check_params(params: Mapping[str, Any]) -> Dict[str, Any]:
 def _check_plan(kind: str, plan: Dict[str, Any]) -> None:
     if kind == "bench":
         Plan.from_meta(plan)
+    elif kind == "energy":
+        EnergyPlan.from_meta(plan)
     elif kind == "memory":
         if set(plan) != {"runs"} or not _is_count(plan["runs"]) or plan["runs"] < 1:
             raise Fault("bad_request", 'a memory job\'s plan is {"runs": at least 1}, got %.80r' % (plan,))

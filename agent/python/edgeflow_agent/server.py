@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import sys
@@ -9,7 +10,7 @@ import threading
 import traceback
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Union
 
-from edgeflow_agent import __version__, sysinfo
+from edgeflow_agent import __version__, sites, sysinfo
 from edgeflow_agent.backends.base import available
 from edgeflow_agent.channel import Stream
 from edgeflow_agent.faults import Fault
@@ -22,6 +23,7 @@ IMMEDIATE = frozenset(("ping", "job.cancel", "job.status"))
 MAX_QUEUED = 16
 MAX_TEXT = 200
 JOIN_S = 2.0
+LAST_WORDS_S = 0.5
 
 
 class Client(NamedTuple):
@@ -35,12 +37,12 @@ class Client(NamedTuple):
 class Core:
     """What every connection shares: work folder, jobs, and the one client that is attached."""
 
-    def __init__(self, folder: WorkFolder, build: str, *, persistent: bool) -> None:
+    def __init__(self, folder: WorkFolder, build: str, *, persistent: bool, root: str = "/") -> None:
         self.log = Log()
         self.folder = folder
         self.build = build
         self.persistent = persistent
-        self.jobs = JobTable(folder, build, persistent, self.log)
+        self.jobs = JobTable(folder, build, persistent, self.log, root=root)
         self.ending = threading.Event()
         self.on_end: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
@@ -58,7 +60,7 @@ class Core:
             },
             "carrier": "daemon" if self.persistent else "one-shot",
             "pid": os.getpid(),
-            "backends": available(),
+            "backends": available(sites.usable(self.folder.site)),
             "accelerators": list(sysinfo.ACCELERATORS),
             "busy": self.busy(),
         }
@@ -89,7 +91,9 @@ class Core:
             self._attached = session
             session.client = client
         if superseded and old is not None:
-            old.end()
+            holder = {"by": client.host, "since": client.since}
+            message = "another session of %s took the device over" % client.host
+            old.end(Fault("busy", message, detail=holder))
         return superseded
 
     def detach(self, session: Session) -> None:
@@ -122,9 +126,12 @@ class Session:
             "shutdown": self._shutdown,
         }
 
-    def end(self) -> None:
-        """Ends the connection from another thread."""
+    def end(self, why: Fault) -> None:
+        """Ends the connection from another thread, and tells the peer why unless it takes no more."""
         self._closed.set()
+        teller = threading.Thread(target=self._tell, args=(why,), name="last words", daemon=True)
+        teller.start()
+        teller.join(LAST_WORDS_S)
         self._stream.close()
         self._wake_waiter()
 
@@ -221,6 +228,10 @@ class Session:
         except WireError as error:
             fault = Fault("internal", "the answer breaks the protocol: %s" % error)
             self._stream.write_frame(Frame(FrameType.ERROR, {"id": request_id, "error": fault.to_meta()}))
+
+    def _tell(self, why: Fault) -> None:
+        with contextlib.suppress(OSError):
+            self._answer(None, error_frame(why))
 
     def _wake_waiter(self) -> None:
         running = self._core.jobs.running()

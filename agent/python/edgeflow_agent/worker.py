@@ -76,6 +76,9 @@ class _Job:
         affinity = _set_affinity(params["affinity"])
         before_import = self._rss()
         self._enter("import")
+        if params.get("site"):
+            # Before the interpreter's own packages: the wheels were resolved as one set.
+            sys.path.insert(1, params["site"])
         from edgeflow_agent.backends import base
 
         # Kept to the end: freed while a fault passes by, a runtime prints complaints over the real reason.
@@ -96,6 +99,8 @@ class _Job:
             tensors = self._infer(backend, sets)
         elif params["kind"] == "bench":
             tensors = self._bench(backend, result)
+        elif params["kind"] == "energy":
+            self._repeat(backend, result)
         else:
             self._enter("run")
             for _ in range(params["plan"]["runs"] - 1):
@@ -140,6 +145,15 @@ class _Job:
                 values.byteswap()
             found.append(Tensor(name, "int64", (len(values),), values.tobytes()))
         return found
+
+    def _repeat(self, backend: Any, result: Dict[str, Any]) -> None:
+        from edgeflow_agent import harness
+
+        self._enter("warmup")
+        harness.repeat(backend.run, self._params["plan"]["warmup_ns"])
+        self._enter("run")
+        loop = harness.repeat(backend.run, self._params["plan"]["loop_ns"])
+        result["loop"] = {"begin_ns": loop.begin_ns, "end_ns": loop.end_ns, "inferences": loop.runs}
 
     def _rss(self) -> Optional[int]:
         # Only a memory job may read /proc between phases: others are timed.

@@ -196,7 +196,8 @@ def _input_spec(port: PortInfo, runtime_name: str, batch_axis: int | None) -> Te
             raise UnsupportedModel(
                 f"ncnn runs one item at a time; axis {batch_axis} of input {port.name!r} "
                 f"holds {shape[batch_axis]}",
-                hint="pin the batch axis to 1 in the recipe",
+                hint="use --runtime onnxruntime, or give that axis the size 1: in the recipe where it is "
+                "dynamic, else by exporting the model so",
             )
         runtime_shape = shape[:batch_axis] + shape[batch_axis + 1 :]
     if len(runtime_shape) > _MAX_MAT_DIMS:

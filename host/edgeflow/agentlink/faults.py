@@ -20,7 +20,7 @@ _CLASSES: dict[str, type[EdgeflowError]] = {
 }
 
 _HINTS = {
-    "busy": "wait for it, or look who it is with: edgeflow agent status --device {device}",
+    "busy": "wait for it; edgeflow agent status --device {device} says who it is (a stop needs --force now)",
     "device_full": "free space in the device's work folder",
     "backend_missing": "install the runtime's package for the device's Python: pip install {runtime}",
     "worker_crashed": "run again with --debug to see what the runtime printed",

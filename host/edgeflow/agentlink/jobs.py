@@ -1,4 +1,4 @@
-"""The three jobs that a host gives an agent: infer, bench, memory."""
+"""The jobs that a host gives an agent: infer, bench, memory, energy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgeflow.agentlink.session import AgentSession, ProgressFn, Reply
+from edgeflow.agentlink.session import Calls, ProgressFn, Reply
+from edgeflow.bench.energy import EnergyRun, PowerSource
 from edgeflow.errors import AgentError
 from edgeflow_agent import wire
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgeflow.bench.energy import EnergyPlan
     from edgeflow.bench.plan import BenchPlan
     from edgeflow_converters.base import Artifact
     from edgeflow_converters.tensors import Tensors
@@ -33,10 +35,17 @@ class JobSpec:
     threads: int
     affinity: tuple[int, ...] | None
     accelerator: str
+    site: str | None = None  # the unpacked wheels that the runtime is in, where the device lacks it
 
     @classmethod
     def of(
-        cls, artifact: Artifact, *, threads: int, affinity: tuple[int, ...] | None, accelerator: str
+        cls,
+        artifact: Artifact,
+        *,
+        threads: int,
+        affinity: tuple[int, ...] | None,
+        accelerator: str,
+        site: str | None = None,
     ) -> JobSpec:
         return cls(
             backend=artifact.runtime,
@@ -45,6 +54,7 @@ class JobSpec:
             threads=threads,
             affinity=affinity,
             accelerator=accelerator,
+            site=site,
         )
 
 
@@ -73,9 +83,7 @@ class MemoryOutcome:
     peak_rss_bytes: int
 
 
-def infer(
-    session: AgentSession, spec: JobSpec, artifact: Artifact, samples: Sequence[Tensors]
-) -> list[Tensors]:
+def infer(session: Calls, spec: JobSpec, artifact: Artifact, samples: Sequence[Tensors]) -> list[Tensors]:
     """Runs each input set once on the device; outputs in the source model's names and layouts.
 
     Raises AgentError when the device's outputs are not those of the artifact in name or size.
@@ -106,7 +114,7 @@ def infer(
 
 
 def bench(
-    session: AgentSession,
+    session: Calls,
     spec: JobSpec,
     artifact: Artifact,
     sample: Tensors,
@@ -139,7 +147,7 @@ def bench(
     )
 
 
-def memory(session: AgentSession, spec: JobSpec, artifact: Artifact, sample: Tensors) -> MemoryOutcome:
+def memory(session: Calls, spec: JobSpec, artifact: Artifact, sample: Tensors) -> MemoryOutcome:
     """Measures RSS by steps in a worker of its own, so that no timing disturbs it nor is disturbed."""
     tensors = [
         wire_tensor(tensor.runtime_name, tensor.to_runtime(sample[tensor.name]), 0)
@@ -156,8 +164,55 @@ def memory(session: AgentSession, spec: JobSpec, artifact: Artifact, sample: Ten
     )
 
 
+def energy(
+    session: Calls,
+    spec: JobSpec,
+    artifact: Artifact,
+    sample: Tensors,
+    plan: EnergyPlan,
+    *,
+    on_progress: ProgressFn | None = None,
+) -> EnergyRun:
+    """Reads the device's power sources idle, in a loop of inferences, and idle again."""
+    tensors = [
+        wire_tensor(tensor.runtime_name, tensor.to_runtime(sample[tensor.name]), 0)
+        for tensor in artifact.inputs
+    ]
+    limit_s = _LOAD_ALLOWANCE_S + plan.longest_s
+    return energy_run_of(
+        _run(session, "energy", spec, plan.to_wire(), tensors, limit_s=limit_s, on_progress=on_progress)
+    )
+
+
+def energy_run_of(reply: Reply) -> EnergyRun:
+    """The answer of an energy job (agent/PROTOCOL.md) as values."""
+    series = {(tensor.set, tensor.name): tuple(array_of(tensor).tolist()) for tensor in reply.tensors}
+    power = reply.result["power"]
+    sources = tuple(
+        PowerSource(
+            name=source["name"],
+            covers=source["covers"],
+            quantity=source["quantity"],
+            refused=source["refused"],
+            period_ns=source["period_ns"],
+            updates=source["updates"],
+            last_error=source["last_error"],
+            step=source["step"],
+            assumed=tuple(source["assumed"]),
+            t_ns=series.get((source["set"], "t_ns"), ()),
+            values=series.get((source["set"], source["quantity"]), ()),
+        )
+        for source in power["sources"]
+    )
+    windows = power["windows"]
+    if windows is None:
+        return EnergyRun(sources)
+    spans = {name: (begin, end) for name, (begin, end) in windows.items()}
+    return EnergyRun(sources, spans, reply.result["inferences"])
+
+
 def _run(
-    session: AgentSession,
+    session: Calls,
     kind: str,
     spec: JobSpec,
     plan: Mapping[str, Any],
@@ -177,6 +232,8 @@ def _run(
         "limits": {"timeout_ms": int(limit_s * 1000), "memory_bytes": None},
         "plan": dict(plan),
     }
+    if spec.site is not None:
+        params["site"] = spec.site
     job = session.call("job.start", params, tensors, runtime=spec.backend).result["job"]
     reply = session.call(
         "job.wait",

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.agentlink.identity import HostIdentity
 from edgeflow.agentlink.session import AgentSession
-from edgeflow.devices.transports.base import Transport
+from edgeflow.devices.transports.base import ProgressFn, Transport
 from edgeflow.errors import AgentError, UsageError
+from edgeflow.progress import Silent
 from edgeflow_agent.bundle import build_agent
 from edgeflow_agent.identity import build_of, sources
 
 if TYPE_CHECKING:
+    from edgeflow.agentlink.session import Calls
     from edgeflow.devices.device import Device
+    from edgeflow.progress import Progress
     from edgeflow.workspace import Workspace
     from edgeflow_converters.base import Artifact
 
 NO_DAEMON = 3
 """Exit code of `attach` when no daemon listens (agent/PROTOCOL.md)."""
+
+_HASHING_TIMEOUT_S = 300.0  # a small board hashes some 30 MB/s
+_SILENT = Silent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +127,32 @@ def attach_daemon(agent: InstalledAgent) -> AgentSession | None:
         raise
 
 
-def push_artifact(session: AgentSession, agent: InstalledAgent, artifact: Artifact) -> Transfer:
+def push_artifact(
+    session: Calls, agent: InstalledAgent, artifact: Artifact, progress: Progress = _SILENT
+) -> Transfer:
     """Brings the artifact's files into the device's work folder; those it has are not sent again.
 
     Raises DeviceError (full, unreachable).
     """
     wanted = {sha256: artifact.path / artifact.files[role] for role, sha256 in artifact.sha256.items()}
-    present = set(session.call("files.stat", {"sha256": list(wanted)}).result["present"])
+    return push_files(session, agent, wanted, progress)
+
+
+def push_files(
+    session: Calls, agent: InstalledAgent, wanted: Mapping[str, Path], progress: Progress
+) -> Transfer:
+    """Brings files into the device's work folder by their SHA-256; those that it has whole are not sent.
+
+    So a push that was cut off goes on with the first file that is missing. Raises DeviceError.
+    """
+    asked = {"sha256": list(wanted)}
+    present = set(session.call("files.stat", asked, timeout_s=_HASHING_TIMEOUT_S).result["present"])
     total = Transfer()
     for sha256, source in wanted.items():
         if sha256 in present:
             total += Transfer(skipped_bytes=source.stat().st_size)
         else:
-            total += _push(agent.transport, source, agent.work_dir / "files" / sha256)
+            total += _push(agent.transport, source, agent.work_dir / "files" / sha256, progress.update)
     return total
 
 
@@ -164,7 +184,9 @@ def _claimed(session: AgentSession, identity: HostIdentity) -> AgentSession:
     return session
 
 
-def _push(transport: Transport, source: Path, target: PurePosixPath) -> Transfer:
+def _push(
+    transport: Transport, source: Path, target: PurePosixPath, progress: ProgressFn | None = None
+) -> Transfer:
     started = time.monotonic()
-    transport.push(source, target)
+    transport.push(source, target, progress=progress)
     return Transfer(pushed_bytes=source.stat().st_size, seconds=time.monotonic() - started)

@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from edgeflow.agentlink.faults import fault
 from edgeflow.devices.transports.base import Channel, ChannelClosed, DeviceTimeout
-from edgeflow.errors import AgentError
+from edgeflow.errors import AgentError, DeviceError
 from edgeflow_agent import wire
 
 _READ_BYTES = 1 << 18
 _HELLO_TIMEOUT_S = 30.0
-_CALL_TIMEOUT_S = 30.0
+CALL_TIMEOUT_S = 30.0
 
 ProgressFn = Callable[[str, float, float | None], None]
 """Called with (phase, done, total) for each PROGRESS frame."""
@@ -44,6 +44,34 @@ class Reply:
     tensors: tuple[wire.Tensor, ...]
 
 
+class ConnectionLost(AgentError):
+    """The connection ended before the answer came. `by_link`: the transport says that its link was lost."""
+
+    def __init__(self, message: str, *, by_link: bool = False, hint: str = "", detail: str = "") -> None:
+        super().__init__(message, hint=hint, detail=detail)
+        self.by_link = by_link
+
+
+class Calls(Protocol):
+    """What gives an agent requests: a session, or one that outlives its connection."""
+
+    @property
+    def hello(self) -> Hello:
+        """What the agent said of itself."""
+
+    def call(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        tensors: Sequence[wire.Tensor] = (),
+        *,
+        timeout_s: float = CALL_TIMEOUT_S,
+        on_progress: ProgressFn | None = None,
+        runtime: str = "",
+    ) -> Reply:
+        """One request and its answer, as AgentSession.call."""
+
+
 class AgentSession:
     """One connection to one agent; requests run one after another.
 
@@ -69,12 +97,12 @@ class AgentSession:
         params: Mapping[str, Any] | None = None,
         tensors: Sequence[wire.Tensor] = (),
         *,
-        timeout_s: float = _CALL_TIMEOUT_S,
+        timeout_s: float = CALL_TIMEOUT_S,
         on_progress: ProgressFn | None = None,
         runtime: str = "",
     ) -> Reply:
         """One request and its answer. Raises the EdgeflowError of the agent's error code, or AgentError
-        when the agent ends, hangs for `timeout_s` or breaks the protocol.
+        when the agent hangs for `timeout_s` or breaks the protocol; ConnectionLost when it is gone.
         """
         request_id, self._next_id = self._next_id, self._next_id + 1
         meta = {"id": request_id, "method": method, "params": dict(params or {})}
@@ -82,6 +110,9 @@ class AgentSession:
         deadline = time.monotonic() + timeout_s
         while True:
             frame = self._read_frame(deadline)
+            if frame.meta.get("id") is None and frame.type is wire.FrameType.ERROR:
+                # Of the connection as a whole, before it ends: another session took over, a bad frame.
+                raise fault(frame.meta["error"], device=self._device, runtime=runtime)
             if frame.meta.get("id") != request_id:
                 continue  # the late answer to a request that was given up
             if frame.type is wire.FrameType.PROGRESS:
@@ -114,6 +145,10 @@ class AgentSession:
                     self._channel.write(part, timeout_s=timeout_s)
         except ChannelClosed as error:
             raise self._lost("ended") from error
+        except DeviceTimeout:
+            raise
+        except DeviceError as error:
+            raise _link_lost(error) from error
 
     def _read_hello(self) -> Hello:
         frame = self._read_frame(time.monotonic() + _HELLO_TIMEOUT_S)
@@ -148,15 +183,21 @@ class AgentSession:
                     code="timeout",
                     detail=self._channel.stderr_tail(),
                 ) from error
+            except DeviceError as error:
+                raise _link_lost(error) from error
             if not data:
                 raise self._lost("ended")
             try:
                 self._frames.extend(self._parser.feed(data))
             except wire.WireError as error:
-                raise self._lost(f"broke the protocol ({error})") from error
+                raise self._broken(f"broke the protocol ({error})") from error
         return self._frames.pop(0)
 
-    def _lost(self, what: str) -> AgentError:
+    def _lost(self, what: str) -> ConnectionLost:
+        told = self._broken(what)
+        return ConnectionLost(told.message, detail=told.detail)
+
+    def _broken(self, what: str) -> AgentError:
         tail = self._channel.stderr_tail()
         last = tail.strip().splitlines()[-1:] or ["it printed nothing"]
         return AgentError(
@@ -164,3 +205,7 @@ class AgentSession:
             code="internal",
             detail=tail,
         )
+
+
+def _link_lost(error: DeviceError) -> ConnectionLost:
+    return ConnectionLost(error.message, by_link=True, hint=error.hint, detail=error.detail)

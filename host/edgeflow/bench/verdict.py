@@ -66,13 +66,16 @@ def judge(
     threads: int,
     cores: int,
     numerics_pass: bool | None,
+    wrong_answer: str = "",
 ) -> Validity:
-    """The verdict on one measurement. `numerics_pass` is None where outputs were not compared.
+    """The verdict on one measurement. `numerics_pass` is None where outputs were not compared; `wrong_answer`
+    says how the model's answer to a labelled input differs from the label.
 
     `cores` are those the worker could run on: all of the device's, or those it was bound to.
     """
-    findings = [
+    findings: list[Finding] = [
         *_circumstances(emulated, threads, cores, numerics_pass),
+        *_answer(wrong_answer),
         *_samples(summary),
         *_load(conditions),
     ]
@@ -95,6 +98,11 @@ def _circumstances(emulated: bool, threads: int, cores: int, numerics_pass: bool
         yield "invalid", "outputs disagree with the reference"
     if threads > cores:
         yield "suspect", f"threads {threads} > {cores} core{'s' if cores > 1 else ''}"
+
+
+def _answer(wrong_answer: str) -> Iterator[Finding]:
+    if wrong_answer:
+        yield "suspect", wrong_answer
 
 
 def _samples(summary: LatencySummary) -> Iterator[Finding]:

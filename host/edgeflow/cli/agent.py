@@ -1,4 +1,4 @@
-"""`edgeflow agent`: the daemon's life on a device."""
+"""`edgeflow agent`: the agent's life on a device."""
 
 from __future__ import annotations
 
@@ -9,18 +9,48 @@ import typer
 from edgeflow.cli.context import options_of
 from edgeflow.cli.options import DeviceOption
 
-app = typer.Typer(help="The agent as a daemon on a device: start, status, stop, logs.", no_args_is_help=True)
+app = typer.Typer(
+    help="The agent on a device: install it, run it as a daemon, remove it.", no_args_is_help=True
+)
+
+
+@app.command("install")
+def install(
+    context: typer.Context,
+    device: DeviceOption = "local",
+    runtime: Annotated[
+        list[str] | None, typer.Option("--runtime", "-r", help="Also bring this runtime; may be repeated.")
+    ] = None,
+    service: Annotated[bool, typer.Option("--service", help="And start the daemon as a service.")] = False,
+) -> None:
+    """Bring the agent, and runtimes that the device lacks, ahead of the first deploy."""
+    from edgeflow import api
+    from edgeflow.cli import render
+
+    options = options_of(context)
+    with options.progress() as progress:
+        document = api.agent_install(device, runtime or (), options.workspace(), progress)
+        if service:
+            started = api.agent_start(device, options.workspace(), progress, service=True)
+            document["service"] = started["service"]
+    options.show(document, render.agent_install_view)
 
 
 @app.command("start")
-def start(context: typer.Context, device: DeviceOption = "local") -> None:
+def start(
+    context: typer.Context,
+    device: DeviceOption = "local",
+    service: Annotated[
+        bool, typer.Option("--service", help="As a systemd user unit, so that it comes back after a reboot.")
+    ] = False,
+) -> None:
     """Start the daemon; deploy then uses it. Says so if it runs already."""
     from edgeflow import api
     from edgeflow.cli import render
 
     options = options_of(context)
     with options.progress() as progress:
-        document = api.agent_start(device, options.workspace(), progress)
+        document = api.agent_start(device, options.workspace(), progress, service=service)
     options.show(document, render.agent_view)
 
 
@@ -67,3 +97,34 @@ def logs(
     else:
         for line in document["lines"]:
             console.emit_plain(line)
+
+
+@app.command("prune")
+def prune(
+    context: typer.Context,
+    device: DeviceOption = "local",
+    max_mib: Annotated[int, typer.Option("--max-mib", min=0, help="Keep the work folder below this.")] = 2048,
+) -> None:
+    """Remove what was used longest ago on the device; deploy does it by itself at 2 GiB."""
+    from edgeflow import api
+    from edgeflow.cli import render
+
+    options = options_of(context)
+    with options.progress() as progress:
+        document = api.agent_prune(device, max_mib << 20, options.workspace(), progress)
+    options.show(document, render.agent_prune_view)
+
+
+@app.command("uninstall")
+def uninstall(
+    context: typer.Context,
+    device: DeviceOption = "local",
+    force: Annotated[bool, typer.Option("--force", help="Even while a job runs.")] = False,
+) -> None:
+    """Stop the daemon and its service, and remove everything that edgeflow put on the device."""
+    from edgeflow import api
+    from edgeflow.cli import render
+
+    options = options_of(context)
+    document = api.agent_uninstall(device, options.workspace(), force=force)
+    options.show(document, render.agent_uninstall_view)

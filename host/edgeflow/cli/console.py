@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 _REFRESH_S = 0.1
+_NUMBERS = re.compile(r"\[\s+-?\d[\d.eE+-]*(?:,\s+-?\d[\d.eE+-]*)*\s+\]")
 
 
 class ConsoleProgress:
@@ -63,8 +65,6 @@ class ConsoleProgress:
         self._status.update(self._text + share)
 
     def note(self, text: str) -> None:
-        if self._quiet:
-            return
         if self._status is not None:
             self._status.console.print(f"[dim]note:[/dim] {text}", highlight=False)
         else:
@@ -73,8 +73,9 @@ class ConsoleProgress:
 
 def emit_json(document: Mapping[str, Any]) -> None:
     """Writes one JSON document to stdout. Not-a-number never leaves: it would not be JSON."""
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write("\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    # A series of a thousand samples is one line, not a thousand.
+    print(_NUMBERS.sub(lambda found: " ".join(found.group().split()), text), flush=True)
 
 
 def emit(*renderables: RenderableType) -> None:
@@ -85,7 +86,7 @@ def emit(*renderables: RenderableType) -> None:
             console.print(renderable)
     # Rich pads every line to the table's width: blanks that only disturb whoever copies or greps.
     for line in capture.get().splitlines():
-        print(line.rstrip())
+        print(line.rstrip(), flush=True)
 
 
 def _stdout_console() -> Console:

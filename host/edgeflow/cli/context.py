@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 GLOBAL_HELP = (
     "Global options, before or after the command: --devices-file FILE (default: devices.yaml here, then "
-    "the user's), --json (one document on stdout), --quiet (no progress), --debug (tracebacks, tool logs)."
+    "the user's), --json (one document on stdout), --quiet (no progress), --debug (an error with its "
+    "traceback and tool log)."
 )
 
 

@@ -6,14 +6,17 @@ import typer
 
 from edgeflow.cli.context import options_of
 
+_UNWRITABLE, _TOOL_MISSING = 2, 6
+
 
 def doctor(context: typer.Context) -> None:
-    """Check the installation: home, store, converters, runtimes. Exit 6 if a tool is missing."""
+    """Check the installation: home, store, converters, runtimes. Exit 2 or 6 if not."""
     from edgeflow import api
     from edgeflow.cli import render
 
     options = options_of(context)
     document = api.doctor(options.workspace())
     options.show(document, render.doctor_view)
-    if any(not check["ready"] for check in document["checks"]):
-        raise typer.Exit(6)
+    broken = [check["name"] for check in document["checks"] if not check["ready"]]
+    if broken:
+        raise typer.Exit(_UNWRITABLE if broken[0] in ("home", "store") else _TOOL_MISSING)

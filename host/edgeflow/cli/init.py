@@ -34,4 +34,6 @@ def init(
     if options.as_json:
         console.emit_json(document)
     else:
-        console.emit(f"wrote {document['recipe']}: look at the lines marked 'guess', then: edgeflow deploy")
+        recipe = document["recipe"]
+        command = "edgeflow deploy" + ("" if recipe == "edgeflow.yaml" else f" {recipe}")
+        console.emit_plain(f"wrote {recipe}: look at the lines marked 'guess', then: {command}")

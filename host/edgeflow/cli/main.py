@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from edgeflow import __version__
 from edgeflow.cli import agent, convert, deploy, devices, doctor, init, results, run, zoo
@@ -57,26 +59,46 @@ def main(argv: list[str] | None = None) -> None:
     options = GlobalOptions()
     try:
         options, words = split_globals(sys.argv[1:] if argv is None else argv)
-        app(args=words, prog_name="edgeflow", obj=options)
+        sys.exit(app(args=words, prog_name="edgeflow", obj=options, standalone_mode=False))
+    except TyperException as error:
+        # Click's own word for a wrong option or argument, told in our one style.
+        text = _sentence(error)
+        if text.startswith("usage: "):
+            print(error)  # a bare command group: its help is the answer
+            sys.exit(UsageError.exit_code)
+        usage = UsageError(text, hint="add --help to see what the command takes")
+        report_error(usage, as_json=options.as_json, debug=options.debug)
+        sys.exit(usage.exit_code)
     except EdgeflowError as error:
         report_error(error, as_json=options.as_json, debug=options.debug)
         if options.debug:
             traceback.print_exc()
         sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _interrupted()
     except SystemExit as end:
         if end.code == _INTERRUPTED:
-            print("interrupted", file=sys.stderr)
+            _interrupted()
         raise
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(_INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nobody is left to tell.
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
         # What the library could not foresee of the file system still ends in one line.
         _report_os_error(error, options)
+
+
+def _sentence(error: TyperException) -> str:
+    describe = getattr(error, "format_message", None)
+    text = str(describe() if describe else error)
+    text = text.replace("Value error, ", "").replace("Input should be", "expected")
+    return text[:1].lower() + text[1:].rstrip(".")
+
+
+def _interrupted() -> NoReturn:
+    print("interrupted", file=sys.stderr)
+    sys.exit(_INTERRUPTED)
 
 
 def _report_os_error(error: OSError, options: GlobalOptions) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from edgeflow.cli import complete
 from edgeflow.errors import UsageError
 
 
@@ -22,14 +23,23 @@ class Mode(StrEnum):
 ModelArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[MODEL]",
+        metavar="MODEL",
         help="A model file, a recipe (.yaml) or zoo:NAME. Default: edgeflow.yaml in this folder, else the "
         "zoo's demo model.",
     ),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", "-d", help="A device of devices.yaml, or local.")]
-RuntimeOption = Annotated[str, typer.Option("--runtime", "-r", help="ncnn, onnxruntime, …")]
-PrecisionOption = Annotated[str, typer.Option("--precision", "-p", help="fp32, fp16, int8, int8-dynamic.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device", "-d", help="A device of devices.yaml, or local.", autocompletion=complete.devices
+    ),
+]
+RuntimeOption = Annotated[
+    str, typer.Option("--runtime", "-r", help="ncnn or onnxruntime.", autocompletion=complete.runtimes)
+]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", "-p", help="fp32 or fp16.", autocompletion=complete.precisions)
+]
 AcceleratorOption = Annotated[str, typer.Option(help="cpu, gpu or npu: the one asked for, or an error.")]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", "-t", min=1, max=1024, help="Default: the device's, else 1.")

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgeflow.cli.units import bytes_text, count_text, ms_text, percent_text
+from edgeflow.cli.units import bytes_text, cosine_text, count_text, ms_text, percent_text
 
 Document = Mapping[str, Any]
 
@@ -43,9 +43,13 @@ def _headline(result: Document) -> Text:
         result["device"]["name"],
         f"{runtime['name']} {runtime['version']}",
         f"{precision['name']} (weights {precision['weights']}, compute {precision['compute']})",
-        f"{runtime['accelerator']}, {count_text(result['threads'], 'thread')}",
+        f"{runtime['accelerator']}, {count_text(result['threads'], 'thread')}{_cores(result['affinity'])}",
     ]
     return Text("  ·  ".join(parts), style="bold")
+
+
+def _cores(affinity: Sequence[int] | None) -> str:
+    return "" if affinity is None else f" on core {', '.join(map(str, affinity))}"
 
 
 def _result_rows(result: Document) -> list[tuple[str, RenderableType]]:
@@ -58,7 +62,7 @@ def _result_rows(result: Document) -> list[tuple[str, RenderableType]]:
     rows += [
         (
             "latency",
-            f"median {ms_text(latency['median'])}  {_interval(latency)}, n = {latency['n']}",
+            f"median {ms_text(latency['median'])}  {_interval(latency)}  {_window(result)}",
         ),
         (
             "",
@@ -86,6 +90,11 @@ def _interval(latency: Document) -> str:
     return f"±{percent_text((high - low) / 2 / latency['median'])} (95 % CI)"
 
 
+def _window(result: Document) -> str:
+    why = {"ci": "interval reached", "budget": "budget spent", "max_samples": "enough samples"}
+    return f"n = {result['latency_ms']['n']}  {result['mode']}, {why[result['stop']]}"
+
+
 def _prediction(prediction: Document) -> str:
     text = f"{prediction['label']} (score {prediction['score']:.3f})"
     expected = prediction.get("expected")
@@ -98,7 +107,7 @@ def _prediction(prediction: Document) -> str:
 def _numerics(numerics: Document) -> Text:
     text = _state(numerics["verdict"])
     text.append(
-        f"  on the device against ONNX Runtime fp32: cosine >= {numerics['cosine_min']:.6f}, "
+        f"  on the device against ONNX Runtime fp32: cosine >= {cosine_text(numerics['cosine_min'])}, "
         f"relative error <= {numerics['rel_err_max']:.2g}, {count_text(numerics['samples'], 'input')}"
     )
     for warning in numerics["warnings"]:
@@ -177,7 +186,7 @@ def artifact_view(document: Document) -> RenderableType:
     verdict = document["numerics"]
     text = _state(verdict["verdict"])
     text.append(
-        f"  against ONNX Runtime fp32 on this host: cosine >= {verdict['cosine_min']:.6f}, "
+        f"  against ONNX Runtime fp32 on this host: cosine >= {cosine_text(verdict['cosine_min'])}, "
         f"relative error <= {verdict['rel_err_max']:.2g}, {count_text(verdict['samples'], 'input')}"
     )
     grid.add_row("numerics", text)
@@ -196,13 +205,14 @@ def run_view(document: Document) -> RenderableType:
         for other in prediction["top"][1:]:
             lines.append(Text(f"  {other['label']}  {other['score']:.4f}"))
     else:
-        table = _table("output", "shape", "dtype", "min", "mean", "max")
+        table = _table("output", "shape", "dtype", "min", "mean", "max", "NaN or infinite")
         for output in document["outputs"]:
             table.add_row(
                 output["name"],
                 "x".join(map(str, output["shape"])),
                 output["dtype"],
-                *(f"{output[key]:.6g}" for key in ("min", "mean", "max")),
+                *("" if output[key] is None else f"{output[key]:.6g}" for key in ("min", "mean", "max")),
+                str(output["not_finite"]) if output["not_finite"] else "none",
             )
         lines.append(table)
     if document["output_file"]:
@@ -280,13 +290,14 @@ def zoo_view(document: Document) -> RenderableType:
 
 def results_view(document: Document) -> RenderableType:
     """Stored results, the newest first; a column in which all rows are alike is left out."""
-    columns = ("model", "device", "runtime", "precision", "threads")
+    columns = ("model", "device", "runtime", "precision", "threads", "mode")
     rows = document["results"]
     if not rows:
-        return Text("no results yet: edgeflow deploy makes the first")
+        filtered = document["filtered"]
+        return Text("no results match" if filtered else "no results yet: edgeflow deploy makes the first")
     shown = [name for name in columns if len(rows) == 1 or len({row[name] for row in rows}) > 1]
     same = [f"{name} {rows[0][name]}" for name in columns if name not in shown]
-    table = _table("id", "started", *shown, "median", "p95", "numerics", "validity")
+    table = _table("id", "started (UTC)", *shown, "median", "p95", "numerics", "validity")
     for row in rows:
         table.add_row(
             row["result_id"],
@@ -303,16 +314,56 @@ def results_view(document: Document) -> RenderableType:
 def agent_view(document: Document) -> RenderableType:
     """The daemon of one device."""
     if not document["running"]:
-        return Text(f"{document['device']}: no daemon runs" + (" (stopped)" if document["stopped"] else ""))
+        return Text(
+            f"{document['device']}: " + ("daemon stopped" if document["stopped"] else "no daemon runs")
+        )
     agent = document["agent"]
     build = f"{agent['kind']} {agent['version']} ({agent['build']})"
-    lines = [f"{document['device']}: daemon {build}, pid {document['pid']}"]
+    runs = "runs already" if document.get("already") else "runs"
+    lines = [f"{document['device']}: daemon {build} {runs}, pid {document['pid']}"]
     for name, backend in document["backends"].items():
+        if name == "null":
+            continue  # for tests and overhead; nobody deploys to it
         state = backend["version"] if backend["available"] else f"not available: {backend['reason']}"
         lines.append(f"  {name}  {state}")
     busy = document["busy"]
     lines.append(f"  busy: {busy['by']} since {busy['since']}" if busy else "  idle")
     return Text("\n".join(lines))
+
+
+def agent_install_view(document: Document) -> RenderableType:
+    """What was brought to a device."""
+    transfer = document["transfer"]
+    lines = [f"{document['device']}: agent {document['build']} in {document['work_dir']}"]
+    for runtime, site in document["sites"].items():
+        lines.append(f"  {runtime}  " + (f"brought, site {site}" if site else "the device has its own"))
+    pushed, there = transfer["pushed_bytes"] / 1e6, transfer["skipped_bytes"] / 1e6
+    lines.append(f"  pushed {pushed:.1f} MB, {there:.1f} MB were there")
+    if document.get("service"):
+        lines.append(f"  service {document['service']}")
+    return Text("\n".join(lines))
+
+
+def agent_prune_view(document: Document) -> RenderableType:
+    """What was removed from a device's work folder."""
+    device, kept = document["device"], document["kept_bytes"] / 1e6
+    if document["busy"] is not None:
+        busy = document["busy"]
+        return Text(f"{device}: nothing removed, {busy['by']} runs a job since {busy['since']}")
+    freed = document["freed_bytes"] / 1e6
+    return Text(f"{device}: removed {len(document['removed'])} ({freed:.1f} MB), {kept:.1f} MB remain")
+
+
+def agent_uninstall_view(document: Document) -> RenderableType:
+    """What is left on a device."""
+    device, work_dir = document["device"], document["work_dir"]
+    if not document["was_there"]:
+        return Text(f"{device}: nothing of edgeflow in {work_dir}")
+    if document["left"]:
+        return Text(
+            f"{device}: {work_dir} emptied of edgeflow; not ours, left: {', '.join(document['left'])}"
+        )
+    return Text(f"{device}: {work_dir} removed")
 
 
 def doctor_view(document: Document) -> RenderableType:
@@ -328,5 +379,5 @@ def doctor_view(document: Document) -> RenderableType:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        table.add_column(name, overflow="fold", no_wrap=name in {"id", "median", "p95", "started"})
+        table.add_column(name, overflow="fold", no_wrap=name in {"id", "median", "p95", "started (UTC)"})
     return table

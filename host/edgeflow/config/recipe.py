@@ -109,7 +109,7 @@ def recipe_for_model(source: Path, info: ModelFacts) -> Recipe:
                 raise UsageError(
                     f"{source}: input '{tensor.name}': axis {axis}{named} of shape "
                     f"{shown_shape(tensor.shape)} has no fixed size",
-                    hint=f"run 'edgeflow init {source}' and set the size in the recipe",
+                    hint=f"run 'edgeflow init {source} --output {source.with_suffix('.yaml')}' and set the size there",
                 )
         if tensor.dtype not in get_args(Dtype):
             raise UsageError(f"{source}: input '{tensor.name}': {tensor.dtype} tensors are not supported")

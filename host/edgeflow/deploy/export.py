@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgeflow.workspace import Workspace
     from edgeflow_converters.base import Artifact
 
-MANIFEST = "artifact.json"
+_CACHE_RECORD = "entry.json"  # the cache's own; no part of an artifact
 
 
 def convert_document(
@@ -66,14 +66,28 @@ def convert_document(
 def _check_output(target: Path) -> Path:
     if target.exists() and not target.is_dir():
         raise UsageError(f"--output {target}: is a file, expected a folder")
-    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file():
+    foreign = _foreign_files(target) if target.is_dir() else []
+    if foreign:
         raise UsageError(
-            f"--output {target}: holds other files", hint="name an empty folder, or one of an earlier convert"
+            f"--output {target}: holds other files ({foreign[0]})",
+            hint="name a new folder, or one that holds nothing but an earlier artifact",
         )
     parent = next(folder for folder in (target, *target.parents) if folder.exists())
     if not os.access(parent, os.W_OK):
         raise UsageError(f"--output {target}: {parent} is not writable")
     return target
+
+
+def _foreign_files(folder: Path) -> list[str]:
+    """What a folder holds beside one artifact: replacing it would destroy these."""
+    from edgeflow_converters.artifact import FILE_NAME, read_artifact
+    from edgeflow_converters.errors import ConverterFailed
+
+    try:
+        own = {FILE_NAME, *read_artifact(folder, cached=True).files.values()}
+    except ConverterFailed:
+        own = set()
+    return sorted(entry.name for entry in folder.iterdir() if entry.name not in own)
 
 
 def _copy(artifact: Artifact, target: Path) -> None:
@@ -82,7 +96,7 @@ def _copy(artifact: Artifact, target: Path) -> None:
     replaced = target.with_name(f".{target.name}.{os.getpid()}.old")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(artifact.path, staging)
+        shutil.copytree(artifact.path, staging, ignore=shutil.ignore_patterns(_CACHE_RECORD))
         if target.exists():
             target.rename(replaced)
         staging.rename(target)

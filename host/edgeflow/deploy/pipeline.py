@@ -9,14 +9,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from edgeflow.agentlink import jobs
-from edgeflow.agentlink.identity import host_identity
-from edgeflow.agentlink.provision import Transfer, install_agent, open_session, push_artifact
+from edgeflow.agentlink.provision import Transfer, install_agent, push_artifact
+from edgeflow.agentlink.prune import prune
+from edgeflow.agentlink.reattach import Reattaching
+from edgeflow.agentlink.runtimes import provide_runtime
 from edgeflow.bench.conditions import conditions_of
 from edgeflow.bench.plan import plan_for
 from edgeflow.bench.stats import summarize
 from edgeflow.bench.verdict import judge
 from edgeflow.config.devices import load_fleet
 from edgeflow.deploy import conversion, preflight
+from edgeflow.deploy.energy import measure_energy
 from edgeflow.deploy.gate import device_verdict, first_answer
 from edgeflow.deploy.resolve import resolve
 from edgeflow.deploy.result import DeployResult, Evidence, document_of, series_of
@@ -26,7 +29,7 @@ from edgeflow.inputs.samples import gate_samples
 from edgeflow.store import Store, new_result_id
 
 if TYPE_CHECKING:
-    from edgeflow.agentlink.session import AgentSession
+    from edgeflow.agentlink.session import Calls
     from edgeflow.config.devices import DeviceSpec
     from edgeflow.deploy.request import DeployRequest
     from edgeflow.deploy.resolve import ResolvedModel
@@ -43,7 +46,7 @@ class Deployed:
     """An artifact on a device, with an open session, ready for jobs."""
 
     device: Device
-    session: AgentSession
+    session: Calls
     artifact: Artifact
     spec: jobs.JobSpec
     transfer: Transfer
@@ -91,6 +94,18 @@ def deploy(request: DeployRequest, workspace: Workspace, progress: Progress) -> 
                 plan,
                 on_progress=lambda phase, done, total: progress.update(done, total),
             )
+            if here.device.facts.power_sources:
+                progress.step(f"measure energy of {where}")
+            energy = measure_energy(
+                here.session,
+                here.spec,
+                here.artifact,
+                samples[0].tensors,
+                here.device.facts,
+                mode=request.mode,
+                budget_s=request.budget_s,
+                on_progress=lambda phase, done, total: progress.update(done, total),
+            )
         summary = summarize(bench.samples_ns)
         facts = here.device.facts
         conditions = conditions_of(bench.sampling, zone_types=facts.thermal_zones, cpus=bench.affinity)
@@ -111,6 +126,7 @@ def deploy(request: DeployRequest, workspace: Workspace, progress: Progress) -> 
             summary=summary,
             conditions=conditions,
             memory=memory,
+            energy=energy,
             validity=judge(
                 summary,
                 conditions,
@@ -119,11 +135,12 @@ def deploy(request: DeployRequest, workspace: Workspace, progress: Progress) -> 
                 threads=here.spec.threads,
                 cores=len(bench.affinity) if bench.affinity is not None else facts.cores,
                 numerics_pass=verdict.passed,
+                wrong_answer=answer.complaint if answer else "",
             ),
             transfer=here.transfer,
         )
         document = document_of(evidence)
-        store.add(document, series_of(bench))
+        store.add(document, series_of(bench, energy))
     return DeployResult(document)
 
 
@@ -166,19 +183,25 @@ def deployed(
             source_bytes=model.source.stat().st_size,
             allowed=device_spec.runtimes,
         )
+        preflight.check_runtime(request.runtime, device)
         artifact = conversion.make_artifact(
             model, request.runtime, request.precision, samples, workspace, progress
         )
         progress.step(f"push to {device_spec.name}")
         agent, agent_transfer = install_agent(device, workspace)
-        session = open_session(agent, host_identity(workspace.home))
-        with session:
-            transfer = agent_transfer + push_artifact(session, agent, artifact)
+        with Reattaching(agent, workspace.home, progress) as session:
+            site, site_transfer = provide_runtime(
+                session, agent, device, request.runtime, workspace, progress
+            )
+            transfer = agent_transfer + site_transfer + push_artifact(session, agent, artifact, progress)
+            if transfer.pushed_bytes:
+                prune(agent, progress)
             spec = jobs.JobSpec.of(
                 artifact,
                 threads=request.threads or device_spec.threads or 1,
                 affinity=request.affinity,
                 accelerator=request.accelerator,
+                site=site,
             )
             yield Deployed(device, session, artifact, spec, transfer)
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edgeflow.deploy.request import DeployRequest
+from edgeflow.devices.device import MIN_PYTHON
 from edgeflow.errors import DeviceError, UsageError
 from edgeflow.types import DeviceFacts
 
+if TYPE_CHECKING:
+    from edgeflow.devices.device import Device
+
 _ACCELERATORS = ("cpu", "gpu", "npu")
+
+SERVED = ("cpu",)
+"""Accelerators that some runtime of this version can use."""
 
 # A converted model, its copy in the work folder and the agent, with room to breathe; and for memory, a
 # runtime's arenas beside the weights. Estimates that only refuse what is hopeless.
@@ -15,11 +24,18 @@ _MEMORY_FACTOR, _MEMORY_MARGIN_BYTES = 1.5, 32 << 20
 
 
 def check_request(request: DeployRequest) -> None:
-    """Checks that need neither device nor model. Raises UsageError."""
+    """Checks that need neither device nor model. Raises UsageError, DeviceError."""
     if request.accelerator not in _ACCELERATORS:
         raise UsageError(
             f"unknown accelerator '{request.accelerator}'", hint=f"use one of: {', '.join(_ACCELERATORS)}"
         )
+    if request.accelerator not in SERVED:
+        raise DeviceError(
+            f"{request.device}: no runtime of this version serves accelerator {request.accelerator}",
+            hint=f"use --accelerator {' or '.join(SERVED)}",
+        )
+    if request.threads is not None and request.threads < 1:
+        raise UsageError(f"threads {request.threads}: expected 1 or more")
 
 
 def check_device(
@@ -31,6 +47,11 @@ def check_device(
         raise DeviceError(
             f"{name}: devices.yaml allows {', '.join(allowed)} on it, not {request.runtime}",
             hint=f"add {request.runtime} to the device's 'runtimes'",
+        )
+    if facts.python_version is None and facts.os != "android":
+        raise DeviceError(
+            f"{name}: no Python to run the agent with",
+            hint=f"install Python 3.8 or newer there, or set `python:` of {name} in devices.yaml",
         )
     cores = facts.cores
     absent = [core for core in request.affinity or () if core >= cores]
@@ -48,3 +69,18 @@ def check_device(
             f"{name}: {facts.memory_available_bytes} bytes of memory available, about {memory_bytes} needed",
             hint="stop other programs on the device, or use a smaller model",
         )
+
+
+def check_runtime(runtime: str, device: Device) -> None:
+    """That the device has the runtime or can be given it. Raises DeviceError that names why not."""
+    from edgeflow.agentlink.runtimes import require_runtime
+
+    name, found = device.spec.name, device.facts.python_version
+    if found is None or tuple(map(int, found.split(".")[:2])) < MIN_PYTHON:
+        what = f"its Python is {found}" if found else f"it has no Python at '{device.python}'"
+        needed = ".".join(map(str, MIN_PYTHON))
+        raise DeviceError(
+            f"{name}: {what}; the agent needs Python {needed} or newer",
+            hint=f"install one there, or set `python:` of {name} in devices.yaml to where it is",
+        )
+    require_runtime(device, runtime)

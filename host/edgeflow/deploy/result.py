@@ -12,6 +12,7 @@ from edgeflow.agentlink.session import Hello
 from edgeflow.bench.conditions import Conditions
 from edgeflow.bench.stats import LatencySummary
 from edgeflow.bench.verdict import Validity
+from edgeflow.deploy.energy import EnergyEvidence
 
 if TYPE_CHECKING:
     from edgeflow.config.devices import DeviceSpec
@@ -31,6 +32,13 @@ class Answer:
     prediction: Prediction
     expected: str | None
     input: str
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong with the answer; empty for a right one and where the right one is unknown."""
+        if self.expected is None or self.expected == self.prediction.label:
+            return ""
+        return f"answer '{self.prediction.label}' to {self.input}, whose label is '{self.expected}'"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -76,6 +84,7 @@ class Evidence:
     summary: LatencySummary
     conditions: Conditions
     memory: MemoryOutcome
+    energy: EnergyEvidence
     validity: Validity
     transfer: Transfer
 
@@ -106,6 +115,7 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
             "version": runtime["version"],
             "accelerator": evidence.spec.accelerator,
             "options": runtime["options"],
+            "site": evidence.spec.site,  # the wheels that this host brought; null: the device's own
         },
         "precision": {
             "name": evidence.precision,
@@ -139,7 +149,7 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
             "runtime_bytes": evidence.memory.runtime_bytes,
             "interpreter_bytes": evidence.memory.interpreter_bytes,
         },
-        "energy": _energy(evidence.facts),
+        "energy": evidence.energy.energy.to_json(),
         "conditions": evidence.conditions.to_json(),
         "numerics": evidence.verdict.to_json(),
         "validity": evidence.validity.to_json(),
@@ -148,23 +158,11 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def series_of(bench: BenchOutcome) -> dict[str, tuple[int, ...]]:
+def series_of(bench: BenchOutcome, energy: EnergyEvidence) -> dict[str, tuple[int, ...]]:
     """The raw series that the store keeps beside the document."""
-    return {"samples_ns": bench.samples_ns, "warmup_ns": bench.warmup_ns, "starts_ns": bench.starts_ns}
-
-
-def _energy(facts: DeviceFacts) -> dict[str, Any]:
-    """Why there is no energy figure: what the device has, never a guess."""
-    if facts.power_sources:
-        reason = (
-            f"the device has {', '.join(facts.power_sources)}, but this version does not sample power yet"
-        )
-    else:
-        reason = "the device has no power sensor (no battery gauge, powercap or hwmon power input)"
     return {
-        "available": False,
-        "reason": reason,
-        "mj_per_inference": None,
-        "uncertainty_mj": None,
-        "source": None,
+        "samples_ns": bench.samples_ns,
+        "warmup_ns": bench.warmup_ns,
+        "starts_ns": bench.starts_ns,
+        **energy.series,
     }

@@ -21,6 +21,8 @@ def init_document(model: Path, output: Path, force: bool, workspace: Workspace) 
     source, target = workspace.cwd / model, workspace.cwd / output
     if not source.is_file():
         raise UsageError(f"{model}: no such file")
+    if target.suffix not in (".yaml", ".yml"):
+        raise UsageError(f"--output {output}: expected a file name that ends in .yaml")
     if target.exists() and not force:
         raise UsageError(f"{output}: is there already", hint="give --force to replace it, or --output FILE")
     with conversion_errors():

@@ -18,7 +18,9 @@ from edgeflow.devices.transports.base import Transport
 from edgeflow.errors import EdgeflowError
 from edgeflow.types import DeviceFacts
 
-_MIN_PYTHON = (3, 8)  # what the Python agent needs
+MIN_PYTHON = (3, 8)
+"""What the Python agent needs."""
+
 _MIN_FREE_BYTES = 100 << 20
 _WORK_DIRS = {"ssh": "~/.edgeflow", "adb": "/data/local/tmp/edgeflow"}
 
@@ -98,11 +100,11 @@ def _problem(device: Device) -> DeviceReport | None:
         return DeviceReport(
             name, "problem", f"no Python at '{device.python}'", f"set `python:` of {name} in devices.yaml"
         )
-    if tuple(map(int, facts.python_version.split(".")[:2])) < _MIN_PYTHON:
+    if tuple(map(int, facts.python_version.split(".")[:2])) < MIN_PYTHON:
         return DeviceReport(
             name,
             "problem",
-            f"Python {facts.python_version}; the agent needs {'.'.join(map(str, _MIN_PYTHON))} or newer",
+            f"Python {facts.python_version}; the agent needs {'.'.join(map(str, MIN_PYTHON))} or newer",
             f"install a newer one there and set `python:` of {name} in devices.yaml",
         )
     free_bytes = facts.disk_free_bytes

@@ -17,7 +17,7 @@ _LOOK_BACK = 9  # instructions between the string's address and the store
 
 
 def require_keys(program: bytes) -> bytes:
-    """The arm64 adbd `program` with that one store taken out. Raises ValueError unless there is exactly one."""
+    """The arm64 adbd `program` with that store taken out. Raises ValueError unless there is exactly one."""
     segments = _load_segments(program)
     found = [
         offset

@@ -20,7 +20,7 @@ class LabError(EdgeflowError):
 def run(argv: Sequence[str], what: str, *, timeout_s: float, env: Mapping[str, str] | None = None) -> str:
     """Runs a program to its end and returns what it printed on stdout.
 
-    Raises LabError beginning with `what` when it fails or takes longer, ToolMissingError when it is not there.
+    Raises LabError beginning with `what` when it fails or takes longer, ToolMissingError without it.
     """
     try:
         done = subprocess.run(
@@ -34,7 +34,9 @@ def run(argv: Sequence[str], what: str, *, timeout_s: float, env: Mapping[str, s
             check=False,
         )
     except FileNotFoundError as error:
-        raise ToolMissingError(f"{what}: {argv[0]} is not installed", hint=f"apt install {argv[0]}") from error
+        raise ToolMissingError(
+            f"{what}: {argv[0]} is not installed", hint=f"apt install {argv[0]}"
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise LabError(f"{what}: {argv[0]} did not end within {timeout_s:g} s") from error
     if done.returncode:
@@ -43,9 +45,11 @@ def run(argv: Sequence[str], what: str, *, timeout_s: float, env: Mapping[str, s
     return done.stdout
 
 
-def start_python(script: Path, log: Path) -> subprocess.Popen[str]:
-    """Starts a Python program of ours with pipes to its stdin and stdout, in a session of its own, so that
-    it outlives us. Its stderr is `log`."""
+def start_python(script: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Starts a Python program of ours with unbuffered pipes to its stdin and stdout; its stderr is `log`.
+
+    It has a session of its own, so that it outlives us.
+    """
     with log.open("wb") as target:
         return subprocess.Popen(
             [sys.executable, "-I", str(script)],
@@ -53,6 +57,6 @@ def start_python(script: Path, log: Path) -> subprocess.Popen[str]:
             stdout=subprocess.PIPE,
             stderr=target,
             cwd="/",
-            text=True,
+            bufsize=0,
             start_new_session=True,
         )

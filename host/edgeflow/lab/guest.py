@@ -14,12 +14,14 @@ import ctypes
 import json
 import os
 import socket
-import subprocess
+import subprocess  # noqa: TID251 - this file is a program of its own
 import sys
 from pathlib import Path
 from typing import Any
 
-_UNSHARE = 0x10000000 | 0x00020000 | 0x04000000 | 0x08000000 | 0x40000000 | 0x20000000  # user mnt uts ipc net pid
+_UNSHARE = (
+    0x10000000 | 0x00020000 | 0x04000000 | 0x08000000 | 0x40000000 | 0x20000000
+)  # user mnt uts ipc net pid
 _MS_BIND, _MS_REC, _MS_PRIVATE, _MNT_DETACH = 0x1000, 0x4000, 0x40000, 2
 _PIVOT_ROOT = 155  # x86-64
 

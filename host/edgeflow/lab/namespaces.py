@@ -27,7 +27,7 @@ _SUBNETS = range(11, 250)
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A started device. `init_started` tells its init from a later process with the same id (proc(5), stat)."""
+    """A started device. `init_started` tells its init from a later process with the same id (proc(5))."""
 
     name: str
     address: str
@@ -144,8 +144,12 @@ def _new_link(name: str) -> tuple[int, str]:
     for subnet in _SUBNETS:
         link = f"edgelab{subnet}"
         if not Path("/sys/class/net", link).exists():
-            with contextlib.suppress(LabError):
+            try:
                 _ip(f"link add {link} type veth peer name {link}p")
+            except LabError as error:
+                if "File exists" not in error.detail:
+                    raise
+            else:
                 return subnet, link
     raise LabError(f"{name}: no network link could be made", hint="see `ip link`: edgelab11 to edgelab249")
 
@@ -162,24 +166,23 @@ def _ip(words: str) -> None:
     run(["ip", *words.split()], f"ip {words}", timeout_s=_IP_S)
 
 
-def _tell(process: subprocess.Popen[str], line: str) -> None:
+def _tell(process: subprocess.Popen[bytes], line: str) -> None:
     if process.stdin is None:
         raise LabError("a guest was started without a pipe to it")
-    process.stdin.write(f"{line}\n")
-    process.stdin.flush()
+    process.stdin.write(f"{line}\n".encode())
 
 
-def _expect(process: subprocess.Popen[str], key: str, log: Path) -> Any:
+def _expect(process: subprocess.Popen[bytes], key: str, log: Path) -> Any:
     """The next line's value of `key`. Raises LabError when the guest says something else, ends or hangs."""
     if process.stdout is None:
         raise LabError("a guest was started without a pipe from it")
     ready = select.select([process.stdout], [], [], _START_S)[0]
-    line = process.stdout.readline() if ready else ""
+    line = process.stdout.readline() if ready else b""
     if not line:
         raise LabError("a lab device ended while it started", detail=_last_words(log))
     said = json.loads(line)
     if key not in said:
-        raise LabError(f"a lab device cannot start: {said.get('error', line)}", detail=_last_words(log))
+        raise LabError(f"a lab device cannot start: {said.get('error', said)}", detail=_last_words(log))
     return said[key]
 
 

@@ -92,15 +92,22 @@ def properties(device: LabDevice) -> str:
 
 
 def _build(target: Path, debian: Path, programs: Path) -> None:
-    for name in ("system/bin", "system/lib64", "vendor/bin", "data/local/tmp", "data/misc/adb", "data/property"):
+    for name in (
+        "system/bin",
+        "system/lib64",
+        "vendor/bin",
+        "data/local/tmp",
+        "data/misc/adb",
+        "data/property",
+    ):
         (target / name).mkdir(parents=True)
     for name in ("data/local", "data/local/tmp", "data/property"):
         os.chown(target / name, SHELL_UID, SHELL_UID)
     for name in ("data", "data/local", "data/local/tmp"):
         (target / name).chmod(0o771)
     shell = target / "system/bin"
-    for source, name in (("usr/bin/mksh", "sh"), ("usr/bin/toybox", "toybox")):
-        (shell / name).write_bytes((debian / source).read_bytes())
+    for program, name in (("usr/bin/mksh", "sh"), ("usr/bin/toybox", "toybox")):
+        (shell / name).write_bytes((debian / program).read_bytes())
         (shell / name).chmod(0o755)
     toybox = [str(programs / "qemu-aarch64"), "-L", str(debian), str(debian / "usr/bin/toybox")]
     for applet in run(toybox, "ask toybox for its commands", timeout_s=60).split():

@@ -15,6 +15,8 @@ MIRROR_VARIABLE = "EDGEFLOW_LAB_MIRROR"
 SUITE = "trixie"  # the first Debian with an adbd that knows shell v2 and a qemu-user that runs it well
 _OLDEST_KERNEL = (6, 7)  # binfmt_misc belongs to the user namespace since then
 
+_RIGHTS = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
+
 _RUN_TOOLS = {"ip": "iproute2"}
 _BUILD_TOOLS = {
     "mmdebstrap": "mmdebstrap",
@@ -35,6 +37,7 @@ def require_machine() -> None:
             "the lab needs root: it makes network links and mounts of its own",
             hint="sudo -E env PATH=$PATH edgeflow lab up",
         )
+    _require_rights()
     release = platform.release()
     found = re.match(r"(\d+)\.(\d+)", release)
     if found is None or tuple(map(int, found.groups())) < _OLDEST_KERNEL:
@@ -62,7 +65,11 @@ def debian_mirror() -> str:
     if named := os.environ.get(MIRROR_VARIABLE):
         return named
     folder = Path("/etc/apt/sources.list.d")
-    for path in [*sorted(folder.glob("*.sources")), *sorted(folder.glob("*.list")), folder.parent / "sources.list"]:
+    for path in [
+        *sorted(folder.glob("*.sources")),
+        *sorted(folder.glob("*.list")),
+        folder.parent / "sources.list",
+    ]:
         text = path.read_text("utf-8", "replace") if path.is_file() else ""
         if found := re.search(r"^(?:URIs:|deb(?: \[[^]]*\])?)\s*(\S+/debian)/?(?:\s|$)", text, re.MULTILINE):
             return found[1]
@@ -70,6 +77,19 @@ def debian_mirror() -> str:
         "the lab needs a Debian mirror, and this machine's apt knows none",
         hint=f"set {MIRROR_VARIABLE} to the address of one",
     )
+
+
+def _require_rights() -> None:
+    """Root in a container often has only some of root's rights (capabilities(7))."""
+    status = Path("/proc/self/status").read_text()
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)", status, re.MULTILINE)
+    rights = int(found[1], 16) if found else 0
+    missing = [name for name, bit in _RIGHTS.items() if not rights >> bit & 1]
+    if missing:
+        raise ToolMissingError(
+            f"the lab needs {' and '.join(missing)}, which root lacks in this container",
+            hint="start the container with them (docker run --privileged), or use the machine itself",
+        )
 
 
 def _require_tools(tools: dict[str, str]) -> None:

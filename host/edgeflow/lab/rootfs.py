@@ -12,12 +12,12 @@ from edgeflow.lab.catalogue import LINUX_USER, LabFolder
 from edgeflow.lab.commands import run
 from edgeflow.lab.requirements import KEYRING, SUITE, debian_mirror, require_builder
 
-_PACKAGES = (
-    "base-files base-passwd bash dash coreutils libc-bin grep sed gawk tar gzip findutils hostname procps "
-    "util-linux login openssh-server openssh-sftp-server adbd toybox mksh "
-    # the Python agent and the runtimes' wheels need these
-    "python3 ca-certificates libstdc++6 libgomp1"
-).split()
+_SYSTEM = (
+    "base-files,base-passwd,bash,dash,coreutils,libc-bin,grep,sed,gawk,tar,gzip,findutils,hostname,procps"
+)
+_DAEMONS = "util-linux,login,openssh-server,openssh-sftp-server,adbd,toybox,mksh"
+_FOR_THE_AGENT = "python3,ca-certificates,libstdc++6,libgomp1"  # the runtimes' wheels need the last two
+_PACKAGES = f"{_SYSTEM},{_DAEMONS},{_FOR_THE_AGENT}".split(",")
 _LAYOUT = 1  # of what is made of the packages; another number makes old images useless
 EMULATORS = ("qemu-aarch64", "qemu-arm")
 _BUILD_S = 900.0
@@ -63,10 +63,18 @@ def cached(folder: LabFolder, name: str, made_from: list[str], build: Callable[[
         part.mkdir()
         part.chmod(0o755)
         build(part)
-        part.rename(image)
+        _publish(part, image)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return image
+
+
+def _publish(part: Path, image: Path) -> None:
+    try:
+        part.rename(image)
+    except OSError:
+        if not image.is_dir():  # otherwise another process was faster, with the same content
+            raise
 
 
 def make_user_key(folder: LabFolder) -> None:

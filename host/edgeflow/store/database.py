@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgeflow.errors import EdgeflowError, UsageError
+from edgeflow.errors import UsageError
 from edgeflow.store.schema import MIGRATIONS, VERSION
 
 _BUSY_TIMEOUT_MS = 30_000
@@ -20,7 +20,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """A connection in WAL mode with the newest schema, created or migrated as needed.
 
     Commits are on the disk when they return (synchronous=FULL). Raises UsageError for a place that cannot be
-    written, EdgeflowError for a file that is damaged or written by a newer version.
+    written and for a file that is damaged or written by a newer version.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,14 +82,12 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
         "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
     ).fetchone()
     if version > VERSION:
-        raise EdgeflowError(
+        raise UsageError(
             f"{path}: written by a newer edgeflow (store version {version}, this one knows {VERSION})",
             hint="upgrade edgeflow, or set EDGEFLOW_HOME to another folder",
         )
     if version == 0 and tables:
-        raise EdgeflowError(
-            f"{path}: a database, but not edgeflow's", hint="move it away or set EDGEFLOW_HOME"
-        )
+        raise UsageError(f"{path}: a database, but not edgeflow's", hint="move it away or set EDGEFLOW_HOME")
     return int(version)
 
 
@@ -129,23 +127,23 @@ def translated(path: Path) -> Iterator[None]:
         raise _translate(path, error) from error
 
 
-def _translate(path: Path, error: sqlite3.Error) -> EdgeflowError:
+def _translate(path: Path, error: sqlite3.Error) -> UsageError:
     name = getattr(error, "sqlite_errorname", "")
     if name == "SQLITE_FULL":
         return UsageError(f"{path}: {os.strerror(errno.ENOSPC)}", hint="free some space or set EDGEFLOW_HOME")
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
         return _unwritable(path, str(error))
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return EdgeflowError(
+        return UsageError(
             f"{path}: the results database is damaged ({error})",
             hint="move the file away (with its -wal and -shm files) to start a new one, or restore a backup",
         )
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return EdgeflowError(
+        return UsageError(
             f"{path}: another process has held the results database for {_BUSY_TIMEOUT_MS // 1000} s",
             hint="end the other edgeflow process and try again",
         )
-    return EdgeflowError(f"{path}: {error} ({name})", hint="look at the disk, or set EDGEFLOW_HOME")
+    return UsageError(f"{path}: {error} ({name})", hint="look at the disk, or set EDGEFLOW_HOME")
 
 
 def _unwritable(path: Path, words: str) -> UsageError:

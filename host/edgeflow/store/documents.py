@@ -16,7 +16,7 @@ def list_document(path: Path, filters: Mapping[str, str], limit: int | None) -> 
     """The newest results first, a row each (schema edgeflow.result-list/1)."""
     with Store.open(path) as store:
         rows = [_row(store.get(row.id)) for row in store.list(filters, limit)]
-    return {"schema": "edgeflow.result-list/1", "results": rows}
+    return {"schema": "edgeflow.result-list/1", "filtered": bool(filters), "results": rows}
 
 
 def show_document(path: Path, result_id: str) -> dict[str, Any]:
@@ -52,6 +52,7 @@ def _row(document: Mapping[str, Any]) -> dict[str, Any]:
         "runtime": document["runtime"]["name"],
         "precision": document["precision"]["name"],
         "threads": document["threads"],
+        "mode": document["mode"],
         "median_ms": document["latency_ms"]["median"],
         "p95_ms": document["latency_ms"]["p95"],
         "numerics": document["numerics"]["verdict"],

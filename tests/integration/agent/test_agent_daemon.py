@@ -101,6 +101,8 @@ def test_the_same_token_supersedes_and_another_is_busy(
     assert error.value.code == "busy" and error.value.detail["by"] == "alice"
     second = connect("attach", token=None)
     assert second.call("attach", token="token", host="alice") == {"superseded": True}
+    with pytest.raises(said, match="another session of alice took the device over"):
+        first.receive()
     with pytest.raises(EOFError):
         first.receive()
     assert second.call("job.cancel", job=job) == {"state": "cancelled"}

@@ -1,4 +1,4 @@
-"""Reaching a real sshd by the user's own configuration: keys, agent, host keys, hops; each refusal with its cure."""
+"""Reaching a real sshd: configuration, keys, agent, host keys, hops; each refusal with its cure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,17 @@ from sshd import MISSING, SSHD, Sshd, make_key, running_sshd
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason=MISSING)
 
-Failure = Callable[..., DeviceError]
+RELAY = """
+import os, select, socket, sys
+far = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+ways = {0: far.fileno(), far.fileno(): 1}
+while True:
+    for source in select.select(list(ways), [], [])[0]:
+        data = os.read(source, 65536)
+        if not data:
+            sys.exit()
+        os.write(ways[source], data)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +97,9 @@ class TestKeys:
         assert run(**server.entry()) == "reached"
 
     @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
-    def test_a_key_of_each_kind_that_devices_yaml_names(self, server: Sshd, tmp_path: Path, kind: str) -> None:
+    def test_a_key_of_each_kind_that_devices_yaml_names(
+        self, server: Sshd, tmp_path: Path, kind: str
+    ) -> None:
         key = make_key(tmp_path / "key", kind=kind)
         shutil.copy(f"{key}.pub", server.folder / "authorized_keys")
         assert run(**server.entry(key=str(key))) == "reached"
@@ -139,7 +153,9 @@ class TestKeys:
         (server.folder / "authorized_keys").write_text("")
         assert f"{tmp_path}/key is not a key" in failure(**server.entry(key=str(tmp_path / "key"))).message
 
-    def test_a_server_that_takes_passwords_only(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_server_that_takes_passwords_only(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         settings = ["PubkeyAuthentication no", "PasswordAuthentication yes"]
         with running_sshd(tmp_path, settings=settings) as server:
             monkeypatch.setenv("HOME", str(server.home))
@@ -156,7 +172,10 @@ class TestHostKeys:
         shown = re.search(r"SHA256:\S+", error.message)
         assert shown is not None
         listed = subprocess.run(
-            ["ssh-keygen", "-l", "-f", str(server.folder / "host_ed25519.pub")], capture_output=True, text=True
+            ["ssh-keygen", "-l", "-f", str(server.folder / "host_ed25519.pub")],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         assert shown[0] in listed
         assert f"ssh -p {server.port} {server.user}@127.0.0.1" in error.hint
@@ -184,7 +203,9 @@ class TestHostKeys:
 
     def test_hashed_entries_and_aliases(self, server: Sshd) -> None:
         subprocess.run(
-            ["ssh-keygen", "-q", "-H", "-f", str(server.ssh_dir / "known_hosts")], check=True, capture_output=True
+            ["ssh-keygen", "-q", "-H", "-f", str(server.ssh_dir / "known_hosts")],
+            check=True,
+            capture_output=True,
         )
         assert "127.0.0.1" not in (server.ssh_dir / "known_hosts").read_text()
         assert run(**server.entry()) == "reached"
@@ -230,15 +251,13 @@ class TestConfiguration:
         assert "AllowTcpForwarding" in error.hint
 
     def test_a_proxy_command_and_its_end(self, server: Sshd, tmp_path: Path) -> None:
-        relay = "import socket,sys,threading,shutil;s=socket.create_connection(('%h',%p));f=s.makefile('rwb',0)\n"
-        relay += "threading.Thread(target=lambda:shutil.copyfileobj(f,sys.stdout.buffer.raw),daemon=True).start()\n"
-        relay += "shutil.copyfileobj(sys.stdin.buffer.raw,f)\n"
-        (tmp_path / "relay.py").write_text(relay.replace("'%h',%p", "sys.argv[1],int(sys.argv[2])"))
+        (tmp_path / "relay.py").write_text(RELAY)
         (server.ssh_dir / "config").write_text(
-            f"Host inner\n HostName 127.0.0.1\n Port {server.port}\n ProxyCommand python3 {tmp_path}/relay.py %h %p\n"
+            f"Host inner\n HostName 127.0.0.1\n Port {server.port}\n"
+            f" ProxyCommand python3 {tmp_path}/relay.py %h %p\n"
         )
         assert run(transport="ssh", address="inner") == "reached"
-        left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+        left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
         assert str(tmp_path / "relay.py") not in left
 
     def test_a_proxy_command_that_fails(self, server: Sshd) -> None:
@@ -280,12 +299,24 @@ class TestNobodyThere:
         assert "no answer within 1 s" in error.message
 
     def test_no_route(self, server: Sshd) -> None:
-        error = failure(transport="ssh", address="240.0.0.1", port=1)  # reserved: the kernel has no route
-        assert "no route" in error.message or "no answer" in error.message
+        script = """
+from edgeflow.config.devices import DeviceSpec
+from edgeflow.devices.device import check_device
+from pathlib import Path
+report = check_device(DeviceSpec(name="pi", transport="ssh", address="10.9.8.7"), Path("/nowhere"))
+print(report.state, report.what, report.fix, sep="|")
+"""
+        # A network namespace of its own has no route to anywhere.
+        argv = ["unshare", "-rn", sys.executable, "-c", script]
+        if subprocess.run([*argv[:2], "true"], capture_output=True, check=False).returncode:
+            pytest.skip("a network without routes cannot be made here (needs unshare -rn)")
+        done = subprocess.run(argv, capture_output=True, text=True, check=True)
+        state, what, fix = done.stdout.strip().split("|")
+        assert (state, what) == ("problem", "10.9.8.7 port 22: no route to its network")
+        assert "ProxyJump" in fix
 
     def test_something_that_is_no_ssh_server(self, server: Sshd) -> None:
         with socket.create_server(("127.0.0.1", 0)) as web:
-            import threading
 
             def answer() -> None:
                 peer, _ = web.accept()

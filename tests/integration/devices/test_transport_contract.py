@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import stat
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from edgeflow.config.devices import DeviceSpec
 from edgeflow.devices.transports import open_transport
 from edgeflow.devices.transports.base import Channel, ChannelClosed, DeviceTimeout, Transport
 from edgeflow.errors import DeviceError, UsageError
-from sshd import MISSING, SSHD, Sshd, running_sshd
+from sshd import MISSING, SSHD, Sshd, gone, running_sshd
 
 PYTHON = sys.executable
 ECHO = "import sys, shutil; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)"
@@ -60,16 +59,6 @@ def read_exactly(channel: Channel, count: int) -> bytes:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    # A zombie that nobody has reaped yet is dead as well.
-    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return done.stdout.strip() == "" or done.stdout.startswith("Z")
 
 
 class TestRun:
@@ -121,6 +110,10 @@ class TestRun:
         with pytest.raises(DeviceTimeout, match=r"bench-machine: `sh -c .* did not end within 2 s"):
             transport.run(["sh", "-c", script], timeout_s=2)
         assert gone(int(pid_file.read_text()))
+
+    def test_a_command_that_never_stops_printing_has_a_deadline_too(self, transport: Transport) -> None:
+        with pytest.raises(DeviceTimeout, match="`yes` did not end within 1 s"):
+            transport.run(["yes"], timeout_s=1)
 
 
 class TestFiles:

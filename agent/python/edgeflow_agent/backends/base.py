@@ -9,6 +9,7 @@ import sys
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from edgeflow_agent.faults import Fault
+from edgeflow_agent.sites import Site
 from edgeflow_agent.wire import Tensor
 
 
@@ -69,12 +70,19 @@ REGISTRY = {
 """Backend name -> entry. A new runtime is one line here and one file beside this one."""
 
 
-def available() -> Dict[str, Dict[str, Any]]:
-    """HELLO's `backends`: which runtimes are installed, found without importing any."""
+def available(sites: Sequence[Site] = ()) -> Dict[str, Dict[str, Any]]:
+    """HELLO's `backends`: which runtimes are installed, found without importing any.
+
+    What the interpreter has counts before what the host brought; of `sites` the first for a runtime.
+    """
+    brought = {site.runtime: site for site in reversed(sites)}
     found: Dict[str, Dict[str, Any]] = {}
     for name, entry in REGISTRY.items():
         if entry.package is None:
             found[name] = {"available": True, "version": "1"}
+        elif importlib.util.find_spec(entry.package) is None and name in brought:
+            site = brought[name]
+            found[name] = {"available": True, "version": site.version, "site": site.key}
         elif importlib.util.find_spec(entry.package) is None:
             found[name] = {"available": False, "reason": _missing(entry.package)}
         else:

@@ -44,7 +44,7 @@ if [ "$sum" != - ] && command -v sha256sum >/dev/null; then
   [ "$1" = "$sum" ] || fail "the bytes that arrived are not those that were sent (SHA-256)"
 fi
 if command -v fsync >/dev/null; then fsync "$part"; else sync; fi || fail "cannot be made durable"
-error=$({ rename "$part" "$target" || mv -f "$part" "$target"; } 2>&1) || fail "$error"
+rename "$part" "$target" 2>/dev/null || mv -f "$part" "$target" || { rm -f "$part"; exit 1; }
 """
 
 
@@ -242,7 +242,11 @@ class AdbTransport:
         """Kills the group of a process that we started. Raises DeviceError when that cannot be done."""
         script = f"kill -9 -- -{pid} 2>/dev/null || kill -9 {pid} 2>/dev/null; :"
         argv = ["sh", "-c", script]
-        with self._server.open(self._serial, adb_shell.service(argv), alive=self._alive) as link:
+        service = adb_shell.service(argv)
+        with (
+            self._explaining(f"process {pid} was killed"),
+            self._server.open(self._serial, service, alive=self._alive) as link,
+        ):
             try:
                 adb_shell.converse(link, argv, b"", _KILL_S)
             except Unfinished as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edgeflow.devices.transports.adb_link import AdbLink, Alive, LinkLost, Refused
 from edgeflow.devices.transports.adb_states import READY, choose, connect_failure
-from edgeflow.devices.transports.adb_wire import ListedDevice, parse_devices
+from edgeflow.devices.transports.adb_wire import ListedDevice, ProtocolError, parse_devices
 from edgeflow.devices.transports.base import DeviceTimeout
 from edgeflow.errors import DeviceError, ToolMissingError, UsageError
 
@@ -106,10 +106,11 @@ class AdbServer:
         Raises DeviceError with the cure.
         """
         known = {device.serial: device.state for device in self.devices()}
-        if known.get(address) in (READY, "unauthorized", "authorizing"):
+        if known.get(address) in (READY, "authorizing"):
             return
         if address in known:
-            # For a device that it lists as offline the server would only say "already connected".
+            # Of an offline device the server would only say "already connected", and an unauthorized one
+            # may have been allowed since.
             self.disconnect(address)
         if self.is_local:
             _check_reachable(name, address)
@@ -164,13 +165,15 @@ class AdbServer:
         return AdbLink(connection, str(self), alive=alive)
 
     def _check_version(self) -> None:
-        text = self.query("host:version")
         try:
-            version = int(text, 16)
-        except ValueError:
+            version = int(self.query("host:version"), 16)
+        except DeviceTimeout as error:
+            hint = "adb kill-server, or see what else uses its port"
+            raise DeviceError(error.message, hint=hint) from error
+        except (ProtocolError, LinkLost, Refused, ValueError) as error:
             raise DeviceError(
-                f"{self} is no adb server: it says {text!r}", hint="set ANDROID_ADB_SERVER_PORT to adb's port"
-            ) from None
+                f"{self} is no adb server: {error}", hint="set ANDROID_ADB_SERVER_PORT to adb's port"
+            ) from error
         if version < _OLDEST_VERSION:
             raise DeviceError(
                 f"{self} is adb 1.0.{version}; 1.0.{_OLDEST_VERSION} or newer is needed",

@@ -61,13 +61,14 @@ def send_file(
 ) -> Copied:
     """Writes `source` to `target`, making its folders. Raises SyncFailed, LinkLost, DeviceTimeout."""
     total_bytes = os.fstat(source.fileno()).st_size
-    digest, done_bytes = hashlib.sha256(), 0
+    digest, done_bytes, block = hashlib.sha256(), 0, _Block()
     link.send(sync_request(b"SEND", f"{target},{stat.S_IFREG | mode}"), _STALL_S)
-    for block in _blocks(source):
+    while count := block.fill(source):
         if hashed:  # costs as much time as the sending on a fast link
-            digest.update(block)
-        link.send(_framed(block), _STALL_S)
-        done_bytes += len(block)
+            for chunk in block.chunks(count):
+                digest.update(chunk)
+        link.send(block.packets(count), _STALL_S)
+        done_bytes += count
         if link.has_data():  # adbd gives up early: a full disk need not be fed to the end of the file
             break
         if progress is not None:
@@ -106,17 +107,32 @@ def receive_file(
             progress(done_bytes, total_bytes)
 
 
-def _blocks(source: BinaryIO) -> Iterator[bytes]:
-    while block := source.read(SYNC_CHUNK_BYTES * _CHUNKS_A_WRITE):
-        yield block
+class _Block:
+    """One MiB of a file as DATA packets, read into its place between their headers: nothing is copied
+    again, and the kernel is called once for all of it. On a fast link that is most of the time."""
 
+    def __init__(self) -> None:
+        step = SYNC_HEADER_BYTES + SYNC_CHUNK_BYTES
+        self._buffer = memoryview(bytearray(step * _CHUNKS_A_WRITE))
+        self._packets = [self._buffer[start : start + step] for start in range(0, len(self._buffer), step)]
+        self._slots = [packet[SYNC_HEADER_BYTES:] for packet in self._packets]
 
-def _framed(block: bytes) -> bytearray:
-    """The block as DATA packets, joined so that the kernel is called once and not for each 64 KiB."""
-    framed = bytearray()
-    view = memoryview(block)
-    for start in range(0, len(block), SYNC_CHUNK_BYTES):
-        chunk = view[start : start + SYNC_CHUNK_BYTES]
-        framed += sync_header(b"DATA", len(chunk))
-        framed += chunk
-    return framed
+    def fill(self, source: BinaryIO) -> int:
+        """Reads on from the file; how many bytes, 0 at its end."""
+        return os.readv(source.fileno(), self._slots)
+
+    def chunks(self, count: int) -> Iterator[memoryview]:
+        """The data of the first `count` bytes, packet by packet."""
+        for slot in self._slots:
+            if count <= 0:
+                return
+            yield slot[: min(count, SYNC_CHUNK_BYTES)]
+            count -= SYNC_CHUNK_BYTES
+
+    def packets(self, count: int) -> memoryview:
+        """The packets of the first `count` bytes."""
+        used_bytes = 0
+        for packet, chunk in zip(self._packets, self.chunks(count), strict=False):
+            packet[:SYNC_HEADER_BYTES] = sync_header(b"DATA", len(chunk))
+            used_bytes += SYNC_HEADER_BYTES + len(chunk)
+        return self._buffer[:used_bytes]

@@ -131,6 +131,8 @@ class SshTransport:
         output = bytearray()
         while data := channel.read(_READ_BYTES, timeout_s=max(0.0, deadline - time.monotonic())):
             output += data
+            if time.monotonic() > deadline:
+                raise DeviceTimeout(f"{self._name}: {command[0]} does not stop printing")
         code = channel.wait(timeout_s=max(0.0, deadline - time.monotonic()))
         if code is None:
             raise DeviceTimeout(f"{self._name}: {command[0]} closed its output and did not end")
@@ -143,18 +145,17 @@ class SshTransport:
 
     @contextlib.contextmanager
     def _files(self) -> Iterator[Sftp]:
-        """The SFTP session, for one thread; after any failure but a plain refusal it is not used again."""
+        """The SFTP session, for one thread; not used again after a failure: answers may be under way."""
         with self._lock:
             link = self._link()
             if self._sftp is None:
                 self._sftp = self._open_sftp(link)
             try:
                 yield self._sftp
-            except BaseException as error:
-                if not isinstance(error, SftpError) and not isinstance(error.__cause__, SftpError):
-                    broken, self._sftp = self._sftp, None
-                    if broken is not None:
-                        broken.close()
+            except BaseException:
+                broken, self._sftp = self._sftp, None
+                if broken is not None:
+                    broken.close()
                 raise
 
     def _open_sftp(self, link: SshLink) -> Sftp:

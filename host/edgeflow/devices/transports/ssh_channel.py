@@ -111,6 +111,8 @@ class SshChannel:
             return data
 
     def write(self, data: bytes | bytearray | memoryview, *, timeout_s: float) -> None:
+        import paramiko
+
         rest = memoryview(data).cast("B")
         deadline = time.monotonic() + timeout_s
         while rest:
@@ -124,9 +126,10 @@ class SshChannel:
                         detail=self.stderr_tail(),
                     ) from None
                 continue
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, paramiko.SSHException) as error:
                 raise self._write_error() from error
-            if sent == 0:
+            # paramiko drops what is sent on a dead connection, and says that it was sent.
+            if sent == 0 or not self._link.alive:
                 raise self._write_error()
             rest = rest[sent:]
             deadline = time.monotonic() + timeout_s
@@ -196,6 +199,10 @@ class SshChannel:
         """The exit code once the process ended, None when it did not within `timeout_s`."""
         self._raw.status_event.wait(timeout_s)
         return self._exit_code() if self._ended() else None
+
+    @property
+    def device(self) -> str:
+        return self._device
 
     @property
     def link_alive(self) -> bool:

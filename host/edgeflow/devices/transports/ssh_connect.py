@@ -18,13 +18,14 @@ from edgeflow.devices.transports.ssh_known_hosts import (
     load_known_hosts,
 )
 from edgeflow.devices.transports.ssh_link import CountingSocket, SshLink
+from edgeflow.devices.transports.ssh_packets import ordered_packetizer
 from edgeflow.devices.transports.ssh_target import SshTarget
 from edgeflow.errors import DeviceError
 
 _HANDSHAKE_TIMEOUT_S = 30.0
 _USER_TIMEOUT_MS = 10_000
-# What is queued delays the answer to a keep-alive: at 0.2 MB/s, 1 MiB (the kernel doubles it) is 5 s.
-_SEND_BUFFER_BYTES = 512 << 10
+# What is queued here delays the answer to a keep-alive, and it is what a dead link swallows.
+_SEND_BUFFER_BYTES = 256 << 10
 _WINDOW_BYTES = 8 << 20
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
@@ -59,7 +60,9 @@ def _connect_hop(target: SshTarget, device: str, via: SshLink | None) -> SshLink
         wire = CountingSocket(_dial(target, device))
     connection: Any = None
     try:
-        connection = paramiko.Transport(wire, default_window_size=_WINDOW_BYTES)
+        connection = paramiko.Transport(
+            wire, default_window_size=_WINDOW_BYTES, packetizer_class=ordered_packetizer()
+        )
         _handshake(connection, target, device)
         _check_host_key(connection, target, device)
         try:

@@ -17,9 +17,9 @@ from edgeflow.devices.transports.base import Completed, ProgressFn
 from edgeflow.devices.transports.ssh_link import LinkLost
 from edgeflow.devices.transports.ssh_sftp import (
     CREATE,
+    NEW,
     NO_SUCH_FILE,
     READ,
-    TRUNCATE,
     WRITE,
     Sftp,
     SftpError,
@@ -38,10 +38,11 @@ RunFn = Callable[[list[str], float], Completed]
 """Runs a command on the device: (argv, timeout in seconds)."""
 
 # SFTP says "Failure" for a full disk, a quota and a read-only file system alike; a tool's words do not.
+# More than one SFTP request's worth: a disk is full for that one when a little room is left, too.
 _TRY_TO_WRITE = """\
 export LC_ALL=C
 try="$1/.edgeflow-try.$$"
-dd if=/dev/zero of="$try" bs=65536 count=1 2>&1 >/dev/null | tail -n 3
+dd if=/dev/urandom of="$try" bs=65536 count=16 2>&1
 rm -f "$try"
 """
 _REASONS = (
@@ -61,21 +62,22 @@ def push_file(
 
     A large file goes to a name that holds its sha256. If the link breaks it stays, and the next push of the
     same content goes on there, after sha256sum on the device confirmed what is there (without that tool it
-    starts anew). Raises DeviceError, LinkLost; UsageError for a source that cannot be read.
+    starts anew). Two pushes of one content at a time may meet there: a part is never cut short, and both
+    write the same bytes. Raises DeviceError, LinkLost; UsageError for a source that cannot be read.
     """
     part, done_bytes = dst, 0
     try:
         with _open_source(src, device) as source:
             total_bytes = os.fstat(source.fileno()).st_size
+            part = _part_of(dst, secrets.token_hex(8))
             if total_bytes >= RESUME_FROM_BYTES:
-                digest = _prefix(source, total_bytes)
-                part = dst.with_name(f".{dst.name[:200]}.{digest[:16]}.part")
-                done_bytes = _already_there(sftp, run, part, source, total_bytes)
-            else:
-                part = dst.with_name(f".{dst.name[:200]}.{secrets.token_hex(8)}.part")
+                left = _part_of(dst, _prefix(source, total_bytes)[:16])
+                found = _left_there(sftp, run, left, source, total_bytes)
+                if found is not None:
+                    part, done_bytes = left, found
             source.seek(done_bytes)
             report = _Report(progress, done_bytes, total_bytes)
-            handle = sftp.open(str(part), WRITE | CREATE | (0 if done_bytes else TRUNCATE))
+            handle = sftp.open(str(part), WRITE | (0 if done_bytes else CREATE | NEW))
             sftp.write_from(handle, source, done_bytes, report)
             sftp.chmod(handle, 0o755 if os.access(src, os.X_OK) else 0o644)
             if sftp.can_fsync:
@@ -171,18 +173,39 @@ def _open_source(src: Path, device: str) -> BinaryIO:
         raise UsageError(f"{src}: {error.strerror}, cannot be pushed to {device}") from error
 
 
-def _already_there(sftp: Sftp, run: RunFn, part: PurePosixPath, source: BinaryIO, total_bytes: int) -> int:
-    """How many bytes of a part that a broken link left are surely right: all that it has, or none."""
-    try:
-        size_bytes = sftp.stat(str(part)).size_bytes
-    except SftpError as error:
-        if error.code == NO_SUCH_FILE:
-            return 0
-        raise
-    if not 0 < size_bytes <= total_bytes:
+def _part_of(dst: PurePosixPath, key: str) -> PurePosixPath:
+    return dst.with_name(f".{dst.name[:200]}.{key}.part")
+
+
+def _left_there(
+    sftp: Sftp, run: RunFn, part: PurePosixPath, source: BinaryIO, total_bytes: int
+) -> int | None:
+    """How many right bytes a broken push left in `part`: 0 when nothing is there (any more).
+
+    None while another push writes there.
+    """
+    size_bytes = _size(sftp, part)
+    if size_bytes == 0:
+        return None  # just begun by another, or the trace of one: too little to look into
+    if size_bytes is None:
         return 0
     done = run(["sha256sum", str(part)], _HASH_TIMEOUT_S)
-    return size_bytes if done.stdout[:64].decode("ascii", "replace") == _prefix(source, size_bytes) else 0
+    if _size(sftp, part) != size_bytes:
+        return None
+    told = done.stdout[:64].decode("ascii", "replace")
+    if size_bytes <= total_bytes and told == _prefix(source, size_bytes):
+        return size_bytes
+    _remove(run, part, part.parent)
+    return 0
+
+
+def _size(sftp: Sftp, path: PurePosixPath) -> int | None:
+    try:
+        return sftp.stat(str(path)).size_bytes
+    except SftpError as error:
+        if error.code == NO_SUCH_FILE:
+            return None
+        raise
 
 
 def _prefix(source: BinaryIO, size_bytes: int) -> str:
@@ -197,7 +220,15 @@ def _prefix(source: BinaryIO, size_bytes: int) -> str:
 
 def _put_in_place(sftp: Sftp, run: RunFn, device: str, part: PurePosixPath, dst: PurePosixPath) -> None:
     if sftp.can_replace and sftp.can_fsync:
-        sftp.rename(str(part), str(dst))
+        try:
+            sftp.rename(str(part), str(dst))
+        except SftpError as error:
+            if error.code != NO_SUCH_FILE:
+                raise
+            raise DeviceError(
+                f"{device}: cannot put {dst} in place: another push of the same content took it",
+                hint="run again: the file is there already, or will be",
+            ) from error
         return
     # As atomic and as durable, by the device's own tools; mv must not move into a folder of that name.
     script = f'[ ! -d "$2" ] && {"" if sftp.can_fsync else "sync && "}mv -f "$1" "$2"'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import subprocess
 import threading
 from typing import Any
@@ -15,6 +16,8 @@ DEAD_AFTER_S = 9.0
 """A link on which nothing was heard for this long, though it was asked, is lost."""
 
 _TICK_S = 0.5
+_PROGRESS_BYTES = 4096  # more than keep-alives weigh, less than half a second of any link that is of use
+_BYTES_ACKED = struct.Struct("=120xQ")  # struct tcp_info of linux/tcp.h, since Linux 4.1
 _OPEN_TIMEOUT_S = 20.0
 _KEEPALIVE_REQUEST = "keepalive@openssh.com"  # PROTOCOL of OpenSSH; every server answers, be it "no"
 
@@ -34,6 +37,7 @@ class CountingSocket:
         self._helper = helper
         self.received_bytes = 0
         self.failure = ""
+        self.ended = False
 
     def recv(self, size: int) -> bytes:
         try:
@@ -41,9 +45,10 @@ class CountingSocket:
         except TimeoutError:
             raise
         except OSError as error:
-            self.failure = error.strerror or str(error)
+            self.failure, self.ended = error.strerror or str(error), True
             raise
         self.received_bytes += len(data)
+        self.ended = self.ended or not data
         return data
 
     def send(self, data: bytes) -> int:
@@ -52,9 +57,19 @@ class CountingSocket:
         except TimeoutError:
             raise
         except OSError as error:
-            self.failure = error.strerror or str(error)
+            self.failure, self.ended = error.strerror or str(error), True
             raise
         return sent
+
+    def acknowledged_bytes(self) -> int:
+        """How many bytes the other end's kernel took from us; 0 where that is not told."""
+        if not isinstance(self.inner, socket.socket) or not hasattr(socket, "TCP_INFO"):
+            return 0
+        try:
+            told = self.inner.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
+        except OSError:
+            return 0  # a ProxyCommand's, or closed
+        return int(_BYTES_ACKED.unpack(told)[0]) if len(told) == _BYTES_ACKED.size else 0
 
     def settimeout(self, seconds: float | None) -> None:
         self.inner.settimeout(seconds)
@@ -92,7 +107,17 @@ class SshLink:
 
     @property
     def alive(self) -> bool:
-        return bool(self._connection.is_active()) and not self._closing.is_set()
+        # paramiko closes the channels of a connection before it calls the connection dead: whoever learns of
+        # a channel's end by then must not take it for the end of a process.
+        broken = self._wire.ended or self._lost or self._failed()
+        return bool(self._connection.is_active()) and not broken and not self._closing.is_set()
+
+    def _failed(self) -> bool:
+        import paramiko
+
+        # A refused session is kept there too for a moment, and breaks nothing.
+        saved = self._connection.saved_exception
+        return saved is not None and not isinstance(saved, paramiko.ChannelException)
 
     @property
     def device(self) -> str:
@@ -140,12 +165,14 @@ class SshLink:
     def _watch_link(self) -> None:
         """Asks for a sign of life when nothing was heard for a while; gives the link up when none comes.
 
-        Counts ticks, not time: a process that was stopped for an hour must not find its link dead.
+        Counts ticks, not time: a process that was stopped for an hour must not find its link dead. On a slow
+        link the answer waits behind what we send, so that the other end takes our data is a sign of life too.
         """
-        heard_bytes, silent_ticks = -1, 0
+        heard_bytes, taken_bytes, silent_ticks = -1, 0, 0
         dead_ticks = round(DEAD_AFTER_S / _TICK_S)
         while not self._closing.wait(_TICK_S) and self._connection.is_active():
-            if self._wire.received_bytes != heard_bytes:
+            before, taken_bytes = taken_bytes, self._wire.acknowledged_bytes()
+            if self._wire.received_bytes != heard_bytes or taken_bytes - before >= _PROGRESS_BYTES:
                 heard_bytes, silent_ticks = self._wire.received_bytes, 0
                 continue
             silent_ticks += 1

@@ -23,7 +23,7 @@ _FSTAT, _FSETSTAT, _STAT, _EXTENDED = 8, 10, 17, 200
 _STATUS, _HANDLE, _DATA, _ATTRS, _EXTENDED_REPLY = 101, 102, 103, 105, 201
 _OK, _EOF = 0, 1
 _ATTR_SIZE, _ATTR_IDS, _ATTR_MODE = 1, 2, 4
-READ, WRITE, CREATE, TRUNCATE = 0x01, 0x02, 0x08, 0x10
+READ, WRITE, CREATE, NEW = 0x01, 0x02, 0x08, 0x20  # NEW: the file must not be there yet
 
 _SAFE_BYTES = 32 << 10  # every server takes requests of this size
 _MAX_BYTES = 255 << 10
@@ -188,7 +188,9 @@ class Sftp:
         if got == _STATUS and (expected != _STATUS or _status(answer).code != _OK):
             raise _status(answer)
         if got != expected:
-            raise DeviceError(f"its sftp-server answered request {kind} with message {got}")
+            raise DeviceError(
+                f"{self._channel.device}: its sftp-server answered request {kind} with message {got}"
+            )
         return answer
 
     def _request(self, kind: int, body: bytes, data: bytes = b"") -> int:
@@ -206,7 +208,9 @@ class Sftp:
         message = bytes(self._exactly(size, timeout_s=timeout_s))
         kind, got = struct.unpack_from(">BI", message)
         if got != request:
-            raise DeviceError(f"its sftp-server answered request {got} where {request} was due")
+            raise DeviceError(
+                f"{self._channel.device}: its sftp-server answered request {got} where {request} was due"
+            )
         return kind, message[5:]
 
     def _exactly(self, count: int, *, timeout_s: float = _ANSWER_TIMEOUT_S) -> bytearray:
@@ -216,7 +220,7 @@ class Sftp:
                 raise NotSftp(bytes(self._buffer))
             if not data:
                 words = self._channel.stderr_tail().strip() or "it printed nothing"
-                raise DeviceError(f"its sftp-server ended: {words}")
+                raise DeviceError(f"{self._channel.device}: its sftp-server ended: {words}")
             self._buffer += data
         found = self._buffer[:count]
         del self._buffer[:count]

@@ -1,0 +1,120 @@
+"""Keeps the work folder under a quota: what was used longest ago goes first, nothing that is in use."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from edgeflow_agent.folder import JobLock, WorkFolder
+from edgeflow_agent.sites import LOCK, MANIFEST
+from edgeflow_agent.spool import Spool
+
+GRACE_S = 3600.0
+"""What was pushed or used within the last hour stays: another host may be about to run it."""
+
+
+class Item(NamedTuple):
+    """Something that may go as a whole. `used` is the time of its last use, seconds since the epoch."""
+
+    used: float
+    size_bytes: int
+    path: str
+
+
+def prune(work: WorkFolder, own_build: str, max_bytes: int, now: Optional[float] = None) -> Dict[str, Any]:
+    """Removes the least recently used until `max_bytes` hold.
+
+    {"removed": [paths], "freed_bytes", "kept_bytes", "busy"}: nothing is removed while anybody's job runs,
+    and `busy` then tells whose. Raises OSError.
+    """
+    holder = JobLock(work.lock_path).holder()
+    items = sorted(_items(work, own_build))
+    kept_bytes = _tree_bytes(work.path)
+    freed_bytes, removed = 0, []
+    horizon = (time.time() if now is None else now) - GRACE_S
+    for item in items:
+        if holder is not None or kept_bytes <= max_bytes or item.used > horizon:
+            break
+        _remove(item.path)
+        kept_bytes -= item.size_bytes
+        freed_bytes += item.size_bytes
+        removed.append(os.path.relpath(item.path, work.path))
+    return {"removed": removed, "freed_bytes": freed_bytes, "kept_bytes": kept_bytes, "busy": holder}
+
+
+def _items(work: WorkFolder, own_build: str) -> List[Item]:
+    """Models, wheels, sites, agents of other builds that no daemon runs, results that nobody fetched."""
+    found = [_item(os.path.join(work.files, name)) for name in _names(work.files)]
+    found += [_item(os.path.join(work.site, name), MANIFEST) for name in _names(work.site) if name != LOCK]
+    agents = os.path.join(work.path, "agents")
+    for build in _names(agents):
+        run = os.path.join(work.path, "run", build)
+        if build != own_build and not daemon_runs(run):
+            found.append(_item(os.path.join(agents, build), "agent.pyz"))
+            if os.path.isdir(run):
+                found.append(_item(run))
+    found += [
+        _item(os.path.join(work.jobs, record.job))
+        for record in Spool(work.jobs).records()
+        if record.state != "running"
+    ]
+    return [item for item in found if item is not None]
+
+
+def daemon_runs(run: str) -> bool:
+    """Whether a daemon lives in WORK/run/<build>: it holds its pid file's lock for all its life."""
+    try:
+        with open(os.path.join(run, "agent.pid"), "rb") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _item(path: str, marker: str = "") -> Any:
+    """The item, whose last use is told by its `marker` file, else by itself; None when it is just gone."""
+    try:
+        told = os.stat(os.path.join(path, marker) if marker else path)
+    except FileNotFoundError:
+        try:
+            told = os.stat(path)  # unfinished: its marker never came
+        except FileNotFoundError:
+            return None
+    return Item(max(told.st_atime, told.st_mtime), _tree_bytes(path), path)
+
+
+def _tree_bytes(path: str) -> int:
+    if not os.path.isdir(path):
+        return _size(path)
+    return sum(_size(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _names(folder: str) -> List[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path):
+        # Renamed first: half a folder must never look like a whole one.
+        grave = os.path.join(os.path.dirname(path), ".removed-" + os.path.basename(path).lstrip("."))
+        os.rename(path, grave)
+        shutil.rmtree(grave)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)

@@ -1,0 +1,87 @@
+"""Gives a device the runtime that its Python lacks: wheels from the host, nothing sent twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgeflow.agentlink import wheels
+from edgeflow.agentlink.maintenance import run_command
+from edgeflow.agentlink.provision import Transfer, push_files
+from edgeflow.errors import DeviceError, ToolMissingError
+from edgeflow_agent.backends.base import REGISTRY
+
+if TYPE_CHECKING:
+    from edgeflow.agentlink.provision import InstalledAgent
+    from edgeflow.agentlink.session import Calls
+    from edgeflow.devices.device import Device
+    from edgeflow.progress import Progress
+    from edgeflow.workspace import Workspace
+
+_TIMEOUT_S = 30.0
+# Looks for the package without importing it: a runtime may take seconds, or crash.
+_HAS_PACKAGE = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
+
+
+def require_runtime(device: Device, runtime: str) -> None:
+    """Passes where the device's Python has the runtime or can be given it; cheap, before any slow work.
+
+    Raises DeviceError that names why it can neither.
+    """
+    try:
+        wheels.platform_for(device.spec.name, runtime, device.facts)
+    except DeviceError:
+        package = REGISTRY[runtime].package
+        if package is None:
+            return
+        found = device.transport.run([device.python, "-c", _HAS_PACKAGE, package], timeout_s=_TIMEOUT_S)
+        if found.exit_code != 0:
+            raise
+
+
+def provide_runtime(
+    session: Calls,
+    agent: InstalledAgent,
+    device: Device,
+    runtime: str,
+    workspace: Workspace,
+    progress: Progress,
+) -> tuple[str | None, Transfer]:
+    """The site on the device that holds the runtime, made unless it is there; None where its Python has it.
+
+    The wheels are of the version of this host's runtime, which the artifact was verified with, where there
+    are some; a note tells another one. Raises DeviceError, ToolMissingError, UsageError, AgentError.
+    """
+    name = device.spec.name
+    told = session.hello.backends.get(runtime)
+    if told is None:
+        raise ToolMissingError(
+            f"{name}: its agent cannot run {runtime}", hint=f"it can run: {', '.join(session.hello.backends)}"
+        )
+    there = told.get("site")
+    if told["available"] and there is None:
+        return None, Transfer()
+    if there is not None and told["version"] == wheels.host_version(runtime):
+        return str(there), Transfer()
+    platform = wheels.platform_for(name, runtime, device.facts)
+    found = wheels.fetch(runtime, platform, name, workspace, progress)
+    if agent.transport.file_size(agent.work_dir / wheels.manifest_of(found.site)) is not None:
+        return found.site, Transfer(skipped_bytes=found.size_bytes)
+    needed_bytes, free_bytes = found.size_bytes + found.unpacked_bytes, device.facts.disk_free_bytes
+    if free_bytes is not None and free_bytes < needed_bytes:
+        raise DeviceError(
+            f"{name}: {runtime} needs {needed_bytes / 1e6:.0f} MB in its work folder, "
+            f"{free_bytes / 1e6:.0f} MB are free",
+            hint=f"edgeflow agent prune --device {name} --max-mib 0, or set work_dir to a larger disk",
+        )
+    progress.note(
+        f"{name}: has no {runtime}: it gets {runtime} {found.version} for {platform.label}, "
+        f"{len(found.files)} wheels, {found.size_bytes / 1e6:.1f} MB"
+    )
+    progress.step(f"push {runtime} {found.version} to {name}")
+    transfer = push_files(session, agent, found.files, progress)
+    progress.step(f"unpack {runtime} on {name}")
+    run_command(
+        agent, "unpack", "--runtime", runtime, "--version", found.version, "--python", platform.python_tag,
+        *found.files, runtime=runtime,
+    )  # fmt: skip
+    return found.site, transfer

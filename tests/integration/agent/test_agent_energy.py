@@ -1,0 +1,272 @@
+"""The energy job with real workers, over a /sys tree in which a thread plays a battery of a known draw."""
+
+from __future__ import annotations
+
+import random
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeflow.agentlink.jobs import energy_run_of
+from edgeflow.agentlink.session import Reply
+from edgeflow.bench.energy import Energy, EnergyRun, energy_of
+from edgeflow_agent.folder import WorkFolder
+from edgeflow_agent.jobs import Job, JobTable
+from edgeflow_agent.log import Log
+from edgeflow_agent.wire import Frame, FrameType, Tensor, tensors_of, with_tensors
+
+S = 10**9
+MICROVOLTS = 4_000_000
+IDLE_MW, LOOP_MW = 800.0, 1600.0
+DELAY_NS = 4_000_000
+PLAN: dict[str, Any] = {
+    "window_min_ns": S, "window_max_ns": 2 * S, "settle_ns": S // 5, "min_updates": 12, "sample_period_ms": 10,
+}  # fmt: skip
+X = Tensor("x", "float32", (4,), struct.pack("<4f", *range(4)), 0)
+
+
+class Device:
+    """A job table whose power sources lie in `root`, and the job that runs there now."""
+
+    def __init__(self, root: Path, work: Path) -> None:
+        self.root = root
+        self.table = JobTable(WorkFolder(str(work)), "build", False, Log(), root=str(root))
+        self.job: Job | None = None
+
+    @property
+    def phase(self) -> str:
+        return "" if self.job is None else str(self.job.status()["phase"])
+
+    def start(self, plan: dict[str, Any], **params: Any) -> Job:
+        frame = with_tensors(FrameType.REQUEST, {}, [X])
+        full = {
+            "kind": "energy",
+            "backend": "null",
+            "options": {"delay_ns": DELAY_NS},
+            "plan": plan,
+            **params,
+        }
+        job = self.table.start(full, frame.body, frame.meta["tensors"], "token", "host")
+        self.job = self.table.find(job, "token")
+        return self.job
+
+    def outcome(self, plan: dict[str, Any], **params: Any) -> Frame:
+        job = self.start(plan, **params)
+        job.wait_end()
+        return self.table.outcome(job)
+
+    def run(self, plan: dict[str, Any], **params: Any) -> EnergyRun:
+        frame = self.outcome(plan, **params)
+        assert frame.type is FrameType.RESPONSE, frame.meta
+        return energy_run_of(Reply(frame.meta["result"], tuple(tensors_of(frame))))
+
+
+class Battery:
+    """Plays a fuel gauge: every `period_s` it says the draw of the job's phase, with some noise."""
+
+    def __init__(self, device: Device, period_s: float, *, scale: float = -1.0) -> None:
+        self.folder = device.root / "sys/class/power_supply/battery"
+        self.folder.mkdir(parents=True)
+        self.on_update: Callable[[str], None] = lambda phase: None
+        self._device = device
+        self._period_s = period_s
+        self._scale = scale
+        self._chance = random.Random(7)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._play)
+        self.write("type", "Battery")
+        self.write("status", "Discharging")
+        self.write("voltage_now", str(MICROVOLTS))
+        self._update()
+        self._thread.start()
+
+    def write(self, name: str, text: str) -> None:
+        """Whole at once, as the kernel answers: a reader never sees half a number."""
+        part = self.folder / f".{name}"
+        part.write_text(f"{text}\n")
+        part.replace(self.folder / name)
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _play(self) -> None:
+        while not self._ended.wait(self._period_s):
+            self.on_update(self._device.phase)
+            self._update()
+
+    def _update(self) -> None:
+        draw_mw = LOOP_MW if self._device.phase in ("warmup", "run") else IDLE_MW
+        microamperes = 1e9 * self._chance.gauss(draw_mw, 15) / MICROVOLTS
+        self.write("current_now", str(round(self._scale * microamperes)))
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Device]:
+    root = tmp_path / "root"
+    root.mkdir()
+    found = Device(root, tmp_path / "work")
+    yield found
+    found.table.close()
+
+
+@pytest.fixture
+def battery(device: Device) -> Iterator[Callable[..., Battery]]:
+    playing: list[Battery] = []
+
+    def play(period_s: float = 0.03, **how: Any) -> Battery:
+        playing.append(Battery(device, period_s, **how))
+        return playing[-1]
+
+    yield play
+    for one in playing:
+        one.stop()
+
+
+def assert_known_draw(run: EnergyRun, energy: Energy) -> None:
+    assert energy.available, energy.reason
+    assert (
+        run.windows is not None and energy.mj_per_inference is not None and energy.uncertainty_mj is not None
+    )
+    begin, end = run.windows["loop"]
+    truth = (LOOP_MW - IDLE_MW) * (end - begin) / S / run.inferences
+    assert abs(energy.mj_per_inference - truth) <= 1.5 * energy.uncertainty_mj  # of a 95 % interval
+    assert energy.uncertainty_mj < 0.1 * truth
+    # Each inference takes its delay at least: their number is not another window's.
+    assert truth >= (LOOP_MW - IDLE_MW) * DELAY_NS / S
+
+
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [(-1.0, "a negative current_now is discharge"), (1e-3, "current_now is in mA")],
+    ids=["Pixel", "mA, positive"],
+)
+def test_a_known_draw_gives_a_known_energy(
+    device: Device, battery: Callable[..., Battery], scale: float, said: str
+) -> None:
+    battery(scale=scale)
+    run = device.run(PLAN)
+    energy = energy_of(run)
+    assert_known_draw(run, energy)
+    assert energy.source == "power_supply:battery" and said in energy.assumed
+    assert energy.covers == "the whole device"
+
+
+def test_windows_last_until_a_slow_gauge_has_told_enough(
+    device: Device, battery: Callable[..., Battery]
+) -> None:
+    battery(period_s=0.2)
+    run = device.run({**PLAN, "window_min_ns": S // 10, "window_max_ns": 20 * S, "min_updates": 10})
+    assert_known_draw(run, energy_of(run))
+    assert run.windows is not None
+    assert all(end - begin >= 10 * S // 6 for begin, end in run.windows.values())
+
+
+def test_a_gauge_too_slow_for_the_longest_window_is_said_to_be(
+    device: Device, battery: Callable[..., Battery]
+) -> None:
+    battery(period_s=0.3)
+    energy = energy_of(device.run({**PLAN, "window_max_ns": S}))
+    assert not energy.available and energy.reason is not None
+    assert "too rarely" in energy.reason or "changed only" in energy.reason
+
+
+def test_a_charging_device_is_not_looped_for_nothing(device: Device, battery: Callable[..., Battery]) -> None:
+    battery().write("status", "Charging")
+    frame = device.outcome(PLAN)
+    assert frame.type is FrameType.RESPONSE and frame.meta["result"]["power"]["windows"] is None
+    assert "phases_ns" not in frame.meta["result"]  # no worker was started
+    energy = energy_of(energy_run_of(Reply(frame.meta["result"], ())))
+    assert (energy.available, energy.mj_per_inference) == (False, None)
+    assert energy.reason is not None and "power_supply:battery is Charging" in energy.reason
+
+
+@pytest.mark.parametrize("phase", ["idle_before", "run", "idle_after"])
+def test_a_charger_that_is_plugged_in_within_the_run_voids_the_figure(
+    device: Device, battery: Callable[..., Battery], phase: str
+) -> None:
+    playing = battery()
+    playing.on_update = lambda now: playing.write("status", "Charging") if now == phase else None
+    energy = energy_of(device.run(PLAN))
+    assert not energy.available and energy.reason is not None and "is Charging" in energy.reason
+
+
+def test_a_gauge_that_disappears_in_the_loop_voids_the_figure(
+    device: Device, battery: Callable[..., Battery]
+) -> None:
+    playing = battery()
+
+    def vanish(phase: str) -> None:
+        if phase == "run":
+            (playing.folder / "voltage_now").unlink(missing_ok=True)
+
+    playing.on_update = vanish
+    energy = energy_of(device.run(PLAN))
+    assert not energy.available and energy.reason is not None
+    assert "gave nothing for" in energy.reason and "voltage_now" in energy.reason
+
+
+def test_a_device_without_a_source_says_so(device: Device) -> None:
+    assert energy_of(device.run(PLAN)).reason == "no sensor of the device tells its power"
+
+
+def test_a_loop_that_draws_nothing_more_is_not_told_from_idle(
+    device: Device, battery: Callable[..., Battery], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.LOOP_MW", IDLE_MW)
+    battery()
+    energy = energy_of(device.run(PLAN))
+    assert not energy.available and energy.reason is not None and "cannot be told from" in energy.reason
+
+
+@pytest.mark.parametrize("phase", ["idle_before", "run", "idle_after"])
+def test_a_cancelled_job_ends_in_every_window(
+    device: Device, battery: Callable[..., Battery], phase: str
+) -> None:
+    reached = threading.Event()
+    battery().on_update = lambda now: reached.set() if now == phase else None
+    job = device.start(PLAN)
+    assert reached.wait(30)
+    device.table.cancel(job)
+    frame = device.table.outcome(job)
+    assert frame.type is FrameType.ERROR and frame.meta["error"]["code"] == "cancelled"
+    assert device.table.running() is None and device.table.busy() is None
+
+
+def test_the_jobs_own_limit_covers_the_idle_windows_too(
+    device: Device, battery: Callable[..., Battery]
+) -> None:
+    battery()
+    frame = device.outcome(
+        {**PLAN, "window_min_ns": 60 * S, "window_max_ns": 60 * S}, limits={"timeout_ms": 400}
+    )
+    assert frame.meta["error"]["code"] == "timeout" and frame.meta["error"]["phase"] == "idle_before"
+
+
+def test_a_worker_that_dies_in_the_loop_is_the_jobs_error(
+    device: Device, battery: Callable[..., Battery]
+) -> None:
+    battery()
+    frame = device.outcome(PLAN, options={"crash": "segv", "crash_after_runs": 3})
+    assert frame.meta["error"]["code"] == "worker_crashed"
+    assert frame.meta["error"]["detail"]["signal"] == "SIGSEGV"
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {},
+        {**PLAN, "window_min_ns": 3 * S},
+        {**PLAN, "min_updates": -1},
+        {**PLAN, "sample_period_ms": 0},
+        {**PLAN, "more": 1},
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused_by_name(device: Device, plan: dict[str, Any]) -> None:
+    with pytest.raises(Exception, match="energy plan"):
+        device.start(plan)
+    assert device.table.busy() is None

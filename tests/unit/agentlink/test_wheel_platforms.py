@@ -1,0 +1,57 @@
+"""Which wheels a device can take, told from its facts before anything is fetched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edgeflow.agentlink.wheels import platform_for
+from edgeflow.errors import DeviceError
+from edgeflow.types import DeviceFacts
+
+PI5 = DeviceFacts(
+    os="linux", os_version="Debian 12", kernel="6.6", arch="aarch64", abis=("arm64-v8a",), libc="glibc",
+    libc_version="2.36", model="Raspberry Pi 5", soc="bcm2712", api_level=None, cores=4, clusters=(),
+    memory_bytes=4 << 30, memory_available_bytes=3 << 30, disk_free_bytes=8 << 30, python_version="3.11.2",
+)  # fmt: skip
+
+
+def test_a_64_bit_board_takes_every_manylinux_up_to_its_glibc() -> None:
+    platform = platform_for("pi5", "onnxruntime", PI5)
+    assert (platform.python, platform.python_tag) == ("3.11", "cp311")
+    assert platform.tags[0] == "manylinux_2_36_aarch64"
+    assert platform.tags[-2:] == ("manylinux_2_17_aarch64", "manylinux2014_aarch64")
+    assert "manylinux_2_37_aarch64" not in platform.tags
+
+
+def test_x86_goes_further_back() -> None:
+    facts = replace(PI5, arch="x86_64", abis=("x86_64",), libc_version="2.17")
+    tags = platform_for("nas", "ncnn", facts).tags
+    assert tags[:2] == ("manylinux_2_17_x86_64", "manylinux2014_x86_64")
+    assert tags[-2:] == ("manylinux_2_5_x86_64", "manylinux1_x86_64")
+
+
+def test_musl_takes_musl_wheels_where_there_are_some() -> None:
+    alpine = replace(PI5, libc="musl", libc_version="1.2.4", os_version="Alpine Linux 3.19")
+    tags = platform_for("alpine", "ncnn", alpine).tags
+    assert tags == ("musllinux_1_2_aarch64", "musllinux_1_1_aarch64", "musllinux_1_0_aarch64")
+
+
+@pytest.mark.parametrize(
+    ("changes", "runtime", "words"),
+    [
+        ({"arch": "armv7l", "abis": ("armeabi-v7a",)}, "onnxruntime", "armv7l"),
+        # A 32-bit system on a 64-bit kernel: `uname -m` says aarch64, its programs are armv7.
+        ({"abis": ("armeabi-v7a", "arm64-v8a")}, "ncnn", "armv7l"),
+        ({"libc": "musl", "libc_version": "1.2.4", "os_version": "Alpine"}, "onnxruntime", "musl.*Alpine"),
+        ({"os": "darwin", "libc": "libSystem"}, "ncnn", "darwin"),
+        ({"arch": "riscv64", "abis": ("riscv64",)}, "ncnn", "riscv64"),
+        ({"libc_version": None}, "ncnn", "which libc"),
+    ],
+)
+def test_what_has_no_wheels_is_named(changes: dict[str, object], runtime: str, words: str) -> None:
+    with pytest.raises(DeviceError, match=words) as caught:
+        platform_for("board", runtime, replace(PI5, **changes))  # type: ignore[arg-type]
+    assert caught.value.message.startswith(f"board: {runtime}")
+    assert caught.value.hint

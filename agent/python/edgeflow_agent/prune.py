@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import time
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple
 
 from edgeflow_agent.folder import JobLock, WorkFolder
 from edgeflow_agent.sites import LOCK, MANIFEST
@@ -25,7 +25,7 @@ class Item(NamedTuple):
     path: str
 
 
-def prune(work: WorkFolder, own_build: str, max_bytes: int, now: Optional[float] = None) -> Dict[str, Any]:
+def prune(work: WorkFolder, own_build: str, max_bytes: int) -> Dict[str, Any]:
     """Removes the least recently used until `max_bytes` hold.
 
     {"removed": [paths], "freed_bytes", "kept_bytes", "busy"}: nothing is removed while anybody's job runs,
@@ -35,7 +35,7 @@ def prune(work: WorkFolder, own_build: str, max_bytes: int, now: Optional[float]
     items = sorted(_items(work, own_build))
     kept_bytes = _tree_bytes(work.path)
     freed_bytes, removed = 0, []
-    horizon = (time.time() if now is None else now) - GRACE_S
+    horizon = time.time() - GRACE_S
     for item in items:
         if holder is not None or kept_bytes <= max_bytes or item.used > horizon:
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
@@ -75,7 +76,7 @@ def emit_json(document: Mapping[str, Any]) -> None:
     """Writes one JSON document to stdout. Not-a-number never leaves: it would not be JSON."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     # A series of a thousand samples is one line, not a thousand.
-    print(_NUMBERS.sub(lambda found: " ".join(found.group().split()), text), flush=True)
+    _write(_NUMBERS.sub(lambda found: " ".join(found.group().split()), text) + "\n")
 
 
 def emit(*renderables: RenderableType) -> None:
@@ -85,8 +86,7 @@ def emit(*renderables: RenderableType) -> None:
         for renderable in renderables:
             console.print(renderable)
     # Rich pads every line to the table's width: blanks that only disturb whoever copies or greps.
-    for line in capture.get().splitlines():
-        print(line.rstrip(), flush=True)
+    _write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
 
 def _stdout_console() -> Console:
@@ -126,14 +126,25 @@ def report_error(error: EdgeflowError, *, as_json: bool, debug: bool) -> None:
 
 def emit_plain(line: str) -> None:
     """Prints one line to stdout exactly as it is."""
-    print(line)
+    _write(f"{line}\n")
 
 
 def write_text(text: str, output: Path | None) -> None:
     """Writes a document to a file, whole or not at all, or to stdout."""
     if output is None:
-        sys.stdout.write(text)
+        _write(text)
         return
     from edgeflow.files import write_atomic
 
     write_atomic(output, text.encode())
+
+
+def _write(text: str) -> None:
+    """Writes to stdout. A reader that went away (`| head`) ends the program in peace."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more at its end: give it something that takes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import Annotated, NoReturn
@@ -80,10 +79,6 @@ def main(argv: list[str] | None = None) -> None:
         if end.code == _INTERRUPTED:
             _interrupted()
         raise
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except OSError as error:
         # What the library could not foresee of the file system still ends in one line.
         _report_os_error(error, options)

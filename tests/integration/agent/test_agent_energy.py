@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import random
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from edgeflow.agentlink.jobs import energy_run_of
-from edgeflow.agentlink.session import Reply
+from edgeflow.agentlink.jobs import JobSpec, energy_run_of
+from edgeflow.agentlink.session import AgentSession, Reply
 from edgeflow.bench.energy import Energy, EnergyRun, energy_of
+from edgeflow.deploy.energy import EnergyEvidence, measure_energy
+from edgeflow.devices.transports.local import LocalTransport
+from edgeflow.types import DeviceFacts
 from edgeflow_agent.folder import WorkFolder
 from edgeflow_agent.jobs import Job, JobTable
 from edgeflow_agent.log import Log
 from edgeflow_agent.wire import Frame, FrameType, Tensor, tensors_of, with_tensors
+from edgeflow_converters.base import Artifact
+from edgeflow_converters.check import Verdict
+from edgeflow_converters.tensors import TensorSpec
 
 S = 10**9
 MICROVOLTS = 4_000_000
 IDLE_MW, LOOP_MW = 800.0, 1600.0
 DELAY_NS = 4_000_000
 PLAN: dict[str, Any] = {
-    "window_min_ns": S, "window_max_ns": 2 * S, "settle_ns": S // 5, "min_updates": 12, "sample_period_ms": 10,
+    "window_min_ns": S, "window_max_ns": 2 * S, "settle_ns": S // 5, "min_updates": 12,
+    "sample_period_ms": 10,
 }  # fmt: skip
+SHORT = {**PLAN, "window_min_ns": S // 3, "window_max_ns": S // 2}
+"""For runs that are to give no figure."""
+
 X = Tensor("x", "float32", (4,), struct.pack("<4f", *range(4)), 0)
 
 
@@ -68,11 +81,13 @@ class Device:
 class Battery:
     """Plays a fuel gauge: every `period_s` it says the draw of the job's phase, with some noise."""
 
-    def __init__(self, device: Device, period_s: float, *, scale: float = -1.0) -> None:
-        self.folder = device.root / "sys/class/power_supply/battery"
+    def __init__(
+        self, root: Path, phase: Callable[[], str], period_s: float = 0.03, *, scale: float = -1.0
+    ) -> None:
+        self.folder = root / "sys/class/power_supply/battery"
         self.folder.mkdir(parents=True)
         self.on_update: Callable[[str], None] = lambda phase: None
-        self._device = device
+        self._phase = phase
         self._period_s = period_s
         self._scale = scale
         self._chance = random.Random(7)
@@ -96,11 +111,11 @@ class Battery:
 
     def _play(self) -> None:
         while not self._ended.wait(self._period_s):
-            self.on_update(self._device.phase)
+            self.on_update(self._phase())
             self._update()
 
     def _update(self) -> None:
-        draw_mw = LOOP_MW if self._device.phase in ("warmup", "run") else IDLE_MW
+        draw_mw = LOOP_MW if self._phase() in ("warmup", "run") else IDLE_MW
         microamperes = 1e9 * self._chance.gauss(draw_mw, 15) / MICROVOLTS
         self.write("current_now", str(round(self._scale * microamperes)))
 
@@ -119,7 +134,7 @@ def battery(device: Device) -> Iterator[Callable[..., Battery]]:
     playing: list[Battery] = []
 
     def play(period_s: float = 0.03, **how: Any) -> Battery:
-        playing.append(Battery(device, period_s, **how))
+        playing.append(Battery(device.root, lambda: device.phase, period_s, **how))
         return playing[-1]
 
     yield play
@@ -159,18 +174,18 @@ def test_a_known_draw_gives_a_known_energy(
 def test_windows_last_until_a_slow_gauge_has_told_enough(
     device: Device, battery: Callable[..., Battery]
 ) -> None:
-    battery(period_s=0.2)
+    battery(period_s=0.12)
     run = device.run({**PLAN, "window_min_ns": S // 10, "window_max_ns": 20 * S, "min_updates": 10})
     assert_known_draw(run, energy_of(run))
     assert run.windows is not None
-    assert all(end - begin >= 10 * S // 6 for begin, end in run.windows.values())
+    assert all(end - begin >= S for begin, end in run.windows.values())
 
 
 def test_a_gauge_too_slow_for_the_longest_window_is_said_to_be(
     device: Device, battery: Callable[..., Battery]
 ) -> None:
-    battery(period_s=0.3)
-    energy = energy_of(device.run({**PLAN, "window_max_ns": S}))
+    battery(period_s=0.2)
+    energy = energy_of(device.run(SHORT))
     assert not energy.available and energy.reason is not None
     assert "too rarely" in energy.reason or "changed only" in energy.reason
 
@@ -191,7 +206,7 @@ def test_a_charger_that_is_plugged_in_within_the_run_voids_the_figure(
 ) -> None:
     playing = battery()
     playing.on_update = lambda now: playing.write("status", "Charging") if now == phase else None
-    energy = energy_of(device.run(PLAN))
+    energy = energy_of(device.run(SHORT))
     assert not energy.available and energy.reason is not None and "is Charging" in energy.reason
 
 
@@ -205,7 +220,7 @@ def test_a_gauge_that_disappears_in_the_loop_voids_the_figure(
             (playing.folder / "voltage_now").unlink(missing_ok=True)
 
     playing.on_update = vanish
-    energy = energy_of(device.run(PLAN))
+    energy = energy_of(device.run(SHORT))
     assert not energy.available and energy.reason is not None
     assert "gave nothing for" in energy.reason and "voltage_now" in energy.reason
 
@@ -229,7 +244,7 @@ def test_a_cancelled_job_ends_in_every_window(
 ) -> None:
     reached = threading.Event()
     battery().on_update = lambda now: reached.set() if now == phase else None
-    job = device.start(PLAN)
+    job = device.start(SHORT)
     assert reached.wait(30)
     device.table.cancel(job)
     frame = device.table.outcome(job)
@@ -241,9 +256,8 @@ def test_the_jobs_own_limit_covers_the_idle_windows_too(
     device: Device, battery: Callable[..., Battery]
 ) -> None:
     battery()
-    frame = device.outcome(
-        {**PLAN, "window_min_ns": 60 * S, "window_max_ns": 60 * S}, limits={"timeout_ms": 400}
-    )
+    endless = {**PLAN, "window_min_ns": 60 * S, "window_max_ns": 60 * S}
+    frame = device.outcome(endless, limits={"timeout_ms": 400})
     assert frame.meta["error"]["code"] == "timeout" and frame.meta["error"]["phase"] == "idle_before"
 
 
@@ -251,7 +265,7 @@ def test_a_worker_that_dies_in_the_loop_is_the_jobs_error(
     device: Device, battery: Callable[..., Battery]
 ) -> None:
     battery()
-    frame = device.outcome(PLAN, options={"crash": "segv", "crash_after_runs": 3})
+    frame = device.outcome(SHORT, options={"crash": "segv", "crash_after_runs": 3})
     assert frame.meta["error"]["code"] == "worker_crashed"
     assert frame.meta["error"]["detail"]["signal"] == "SIGSEGV"
 
@@ -270,3 +284,90 @@ def test_a_plan_that_makes_no_sense_is_refused_by_name(device: Device, plan: dic
     with pytest.raises(Exception, match="energy plan"):
         device.start(plan)
     assert device.table.busy() is None
+
+
+FACTS = DeviceFacts(
+    os="android", os_version="14", kernel="5.10", arch="aarch64", abis=("arm64-v8a",), libc="bionic",
+    libc_version=None, model="Pixel 7", soc=None, api_level=34, cores=8, clusters=(), memory_bytes=None,
+    memory_available_bytes=None, disk_free_bytes=None, power_sources=("power_supply:battery",),
+)  # fmt: skip
+SPEC = JobSpec("null", {}, {"delay_ns": DELAY_NS}, 1, None, "cpu")
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Artifact:
+    tensor = TensorSpec("x", "float32", (4,), "x", (4,))
+    return Artifact(
+        path=tmp_path, key="k", runtime="null", precision="fp32", weights_dtype="fp32", compute_dtype="none",
+        source_sha256="", files={}, sha256={}, size_bytes=0, inputs=(tensor,), outputs=(tensor,),
+        runtime_options={}, tools={}, notes=(), verdict=Verdict(passed=True, outputs={}), cached=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[AgentSession]:
+    """A real one-shot core that looks for its sensors under `tmp_path/root`."""
+    code = (
+        "import sys; from edgeflow_agent import core; sys.exit(core.run(sys.argv[1], 'b', root=sys.argv[2]))"
+    )
+    transport = LocalTransport("board7")
+    argv = [sys.executable, "-c", code, str(tmp_path / "work"), str(tmp_path / "root")]
+    try:
+        with AgentSession(transport.open_channel(argv), "board7") as opened:
+            opened.attach("token", "host")
+            yield opened
+    finally:
+        transport.close()
+
+
+def deployed_energy(
+    session: AgentSession, artifact: Artifact, facts: DeviceFacts, spec: JobSpec, phases: list[str]
+) -> EnergyEvidence:
+    sample = {"x": np.zeros(4, np.float32)}
+    return measure_energy(
+        session, spec, artifact, sample, facts, mode="quick", budget_s=1.2,
+        on_progress=lambda phase, done, total: phases.append(phase),
+    )  # fmt: skip
+
+
+def test_a_deploys_energy_is_kept_with_its_readings(
+    session: AgentSession, artifact: Artifact, tmp_path: Path
+) -> None:
+    phases = [""]
+    battery = Battery(tmp_path / "root", lambda: phases[-1], 0.06)
+    try:
+        found = deployed_energy(session, artifact, FACTS, SPEC, phases)
+    finally:
+        battery.stop()
+    document = found.energy.to_json()
+    assert document["available"] is True, document["reason"]
+    assert document["mj_per_inference"] == pytest.approx(
+        (LOOP_MW - IDLE_MW) * document["window_s"] / document["inferences"], rel=0.1
+    )
+    assert document["source"] == "power_supply:battery" and document["idle_mw"] == pytest.approx(800, rel=0.1)
+    times, readings = found.series["power_t_ns"], found.series["power_uw"]
+    assert len(times) == len(readings) > document["samples"] > 10
+    assert list(found.series["power_windows_ns"]) == sorted(found.series["power_windows_ns"])
+    assert (
+        times[0] <= found.series["power_windows_ns"][0] and found.series["power_windows_ns"][5] <= times[-1]
+    )
+
+
+def test_a_deploy_without_a_figure_says_why(
+    session: AgentSession, artifact: Artifact, tmp_path: Path
+) -> None:
+    none = deployed_energy(session, artifact, replace(FACTS, power_sources=()), SPEC, [])
+    assert none.energy.reason is not None and "no power sensor" in none.energy.reason
+    phases = [""]
+    battery = Battery(tmp_path / "root", lambda: phases[-1])
+    try:
+        crash = replace(SPEC, options={"crash": "abort", "crash_after_runs": 5})
+        failed = deployed_energy(session, artifact, FACTS, crash, phases)
+        battery.write("status", "Full")
+        full = deployed_energy(session, artifact, FACTS, SPEC, phases)
+    finally:
+        battery.stop()
+    assert failed.energy.reason is not None and "the energy run failed: board7: " in failed.energy.reason
+    assert full.energy.reason is not None and "is Full" in full.energy.reason
+    for evidence in (none, failed, full):
+        assert not evidence.energy.available and evidence.energy.mj_per_inference is None

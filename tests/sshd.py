@@ -77,7 +77,9 @@ class Relay:
 
     def cut(self) -> None:
         """Closes every connection."""
-        for each in self._sockets:
+        # Whoever is cut off connects anew at once: that connection is not to be cut as well.
+        sockets, self._sockets = self._sockets, []
+        for each in sockets:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
         self.flowing.set()

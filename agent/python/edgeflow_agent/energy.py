@@ -21,6 +21,7 @@ from edgeflow_agent.wire import Frame, FrameType, Tensor, tensors_of, with_tenso
 
 CHECK_PERIOD_S = 0.05
 SETTLE_UPDATES = 2  # a gauge may give a window's first reading from before it
+STILL_MIN_NS = 2 * 10**9
 LOOP_MARGIN = 1.5  # a loop whose updates are as rare as the rarest in the idle window still has enough
 
 Window = Tuple[int, int]
@@ -94,7 +95,8 @@ class EnergyRun:
             self._recorder.start()
             if self._recorder.preferred() is not None:
                 before = self._idle("idle_before")
-                # A charger may have been plugged in meanwhile: nobody needs the loop then.
+                self._refuse_the_still()
+                # A charger may have been plugged in meanwhile, too: nobody needs the loop then.
                 if self._recorder.preferred() is not None:
                     answer = self._loop()
                     loop = answer.meta["result"].pop("loop")
@@ -122,11 +124,27 @@ class EnergyRun:
             elapsed = now - begin
             if elapsed >= self._plan.window_max_ns or track is None:
                 return begin, max(begin, now)
+            if not track.changes_ns and elapsed >= self._still_ns():
+                return begin, now
             if elapsed >= self._plan.window_min_ns and updates >= self._plan.min_updates:
                 return begin, now
             self._on_progress({"phase": phase, "done": updates, "total": self._plan.min_updates, "note": ""})
             self._stopped.wait(CHECK_PERIOD_S)
             self._check_limits(phase)
+
+    def _still_ns(self) -> int:
+        """A source that does not change for so long updates too rarely for the longest window."""
+        return max(STILL_MIN_NS, 2 * self._plan.window_max_ns // max(1, self._plan.min_updates))
+
+    def _refuse_the_still(self) -> None:
+        """Gives up sources that never changed: they would hold up two more windows and tell nothing."""
+        for track in self._recorder.tracks:
+            if track.refused is None and track.rows and not track.changes_ns:
+                seconds = (track.t_ns[-1] - track.t_ns[0]) / 1e9
+                track.refused = "%s did not change once in %.3g s: how often it updates is not known" % (
+                    track.source.name,
+                    seconds,
+                )
 
     def _loop(self) -> Frame:
         period = self._period_ns()

@@ -93,10 +93,11 @@ class Recorder:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends it; the tracks keep what they have."""
+        """Ends it with one last reading, so that the last window is enclosed by readings."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
+            self._poll()
 
     def preferred(self) -> Optional[Track]:
         """The first source that answers and is not refused."""

@@ -22,7 +22,7 @@ _CLASSES: dict[str, type[EdgeflowError]] = {
 _HINTS = {
     "busy": "wait for it; edgeflow agent status --device {device} says who it is (a stop needs --force now)",
     "device_full": "free space in the device's work folder",
-    "backend_missing": "install the runtime's package for the device's Python: pip install {runtime}",
+    "backend_missing": "bring it: edgeflow agent install --device {device} --runtime {runtime}",
     "worker_crashed": "run again with --debug to see what the runtime printed",
     "load_failed": "run again with --debug to see what the runtime printed",
     "run_failed": "run again with --debug to see what the runtime printed",

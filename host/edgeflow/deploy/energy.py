@@ -41,7 +41,9 @@ def measure_energy(
     A run that fails is a reason, not an error: what was measured before it is not to be lost with it.
     """
     if not facts.power_sources:
-        reason = "the device has no power sensor (no battery gauge, powercap or hwmon power input)"
+        reason = (
+            "the device has no power sensor that can be read (battery gauge, powercap, hwmon power input)"
+        )
         return EnergyEvidence(Energy(reason=reason))
     plan = energy_plan_for(mode, budget_s=budget_s)
     try:

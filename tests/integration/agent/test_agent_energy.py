@@ -82,7 +82,13 @@ class Battery:
     """Plays a fuel gauge: every `period_s` it says the draw of the job's phase, with some noise."""
 
     def __init__(
-        self, root: Path, phase: Callable[[], str], period_s: float = 0.03, *, scale: float = -1.0
+        self,
+        root: Path,
+        phase: Callable[[], str],
+        period_s: float = 0.03,
+        *,
+        scale: float = -1.0,
+        noise_mw: float = 15.0,
     ) -> None:
         self.folder = root / "sys/class/power_supply/battery"
         self.folder.mkdir(parents=True)
@@ -90,6 +96,7 @@ class Battery:
         self._phase = phase
         self._period_s = period_s
         self._scale = scale
+        self._noise_mw = noise_mw
         self._chance = random.Random(7)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._play)
@@ -116,7 +123,7 @@ class Battery:
 
     def _update(self) -> None:
         draw_mw = LOOP_MW if self._phase() in ("warmup", "run") else IDLE_MW
-        microamperes = 1e9 * self._chance.gauss(draw_mw, 15) / MICROVOLTS
+        microamperes = 1e9 * self._chance.gauss(draw_mw, self._noise_mw) / MICROVOLTS
         self.write("current_now", str(round(self._scale * microamperes)))
 
 
@@ -188,6 +195,15 @@ def test_a_gauge_too_slow_for_the_longest_window_is_said_to_be(
     energy = energy_of(device.run(SHORT))
     assert not energy.available and energy.reason is not None
     assert "too rarely" in energy.reason or "changed only" in energy.reason
+
+
+def test_a_reading_that_stands_still_is_not_looped_for(
+    device: Device, battery: Callable[..., Battery]
+) -> None:
+    battery(noise_mw=0.0)
+    run = device.run(SHORT)
+    reason = energy_of(run).reason
+    assert run.windows is None and reason is not None and "did not change once in" in reason
 
 
 def test_a_charging_device_is_not_looped_for_nothing(device: Device, battery: Callable[..., Battery]) -> None:
@@ -300,7 +316,7 @@ def artifact(tmp_path: Path) -> Artifact:
     return Artifact(
         path=tmp_path, key="k", runtime="null", precision="fp32", weights_dtype="fp32", compute_dtype="none",
         source_sha256="", files={}, sha256={}, size_bytes=0, inputs=(tensor,), outputs=(tensor,),
-        runtime_options={}, tools={}, notes=(), verdict=Verdict(passed=True, outputs={}), cached=False,
+        runtime_options={}, tools={}, notes=(), verdict=Verdict(True, 0, {}), cached=False,
     )  # fmt: skip
 
 

@@ -144,15 +144,12 @@ class SshChannel:
         if not self.closed:
             self.closed = True
             self.end_input()
-            deadline = time.monotonic() + timeout_s
-            while not self._ended() and time.monotonic() < deadline:
-                self._collect_stderr()
-                with contextlib.suppress(TimeoutError):
-                    if not self._raw.recv(1 << 16):
-                        self._raw.status_event.wait(_SLICE_S)
-            self.kill()
+            if not self._killed:
+                self._drain(timeout_s)
+                self.kill()
+            self._drain(_KILL_TIMEOUT_S)
             self._collect_stderr()
-            stuck = self._pid is not None and not self._ended()
+            stuck = self._pid is not None and not self._ended() and self._link.alive
             with contextlib.suppress(Exception):  # only a dead link, and then there is nothing to close
                 self._raw.close()
             if stuck:
@@ -160,7 +157,12 @@ class SshChannel:
         return self._exit_code()
 
     def kill(self) -> None:
-        """Ends the process group by a second session of the link; on a dead link only its input ends."""
+        """Ends the process group by a second session of the link; on a dead link only its input ends.
+
+        Its exit is told by `close`, once what it printed was read.
+        """
+        if self._raw.eof_received:
+            self._raw.status_event.wait(1.0)  # its end is about to be told: nothing to kill
         if self._ended() or not self._link.alive or self._pid is None:
             return
         import paramiko
@@ -179,7 +181,6 @@ class SshChannel:
             if self.link_alive:
                 raise DeviceError(f"{self._device}: cannot kill {self._program}: {error}") from error
             return
-        self._raw.status_event.wait(_KILL_TIMEOUT_S)
 
     def stderr_tail(self) -> str:
         return self.stderr()[-_TAIL_BYTES:].decode("utf-8", "replace")
@@ -221,6 +222,15 @@ class SshChannel:
         if kind is not None:
             self.kill()
         self.close()
+
+    def _drain(self, timeout_s: float) -> None:
+        """Waits for the process to end while reading what it still prints: a full window would stop it."""
+        deadline = time.monotonic() + timeout_s
+        while not self._ended() and self._link.alive and time.monotonic() < deadline:
+            self._collect_stderr()
+            with contextlib.suppress(TimeoutError):
+                if not self._raw.recv(1 << 16):
+                    self._raw.status_event.wait(_SLICE_S)
 
     def _ended(self) -> bool:
         return bool(self._raw.exit_status_ready())

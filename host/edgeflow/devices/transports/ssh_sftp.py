@@ -188,9 +188,7 @@ class Sftp:
         if got == _STATUS and (expected != _STATUS or _status(answer).code != _OK):
             raise _status(answer)
         if got != expected:
-            raise DeviceError(
-                f"{self._channel.device}: its sftp-server answered request {kind} with message {got}"
-            )
+            raise self._broken(f"answered request {kind} with message {got}")
         return answer
 
     def _request(self, kind: int, body: bytes, data: bytes = b"") -> int:
@@ -208,10 +206,11 @@ class Sftp:
         message = bytes(self._exactly(size, timeout_s=timeout_s))
         kind, got = struct.unpack_from(">BI", message)
         if got != request:
-            raise DeviceError(
-                f"{self._channel.device}: its sftp-server answered request {got} where {request} was due"
-            )
+            raise self._broken(f"answered request {got} where {request} was due")
         return kind, message[5:]
+
+    def _broken(self, how: str) -> DeviceError:
+        return DeviceError(f"{self._channel.device}: its sftp-server {how}", hint="try again")
 
     def _exactly(self, count: int, *, timeout_s: float = _ANSWER_TIMEOUT_S) -> bytearray:
         while len(self._buffer) < count:
@@ -220,7 +219,7 @@ class Sftp:
                 raise NotSftp(bytes(self._buffer))
             if not data:
                 words = self._channel.stderr_tail().strip() or "it printed nothing"
-                raise DeviceError(f"{self._channel.device}: its sftp-server ended: {words}")
+                raise self._broken(f"ended: {words}")
             self._buffer += data
         found = self._buffer[:count]
         del self._buffer[:count]

@@ -97,6 +97,7 @@ def recipe_for_model(source: Path, info: ModelFacts) -> Recipe:
     for a dtype that no runtime here takes.
     """
     inputs: dict[str, InputSpec] = {}
+    beside = source.with_suffix(".yaml")  # where deploy looks for the recipe of a bare model
     for tensor in info.inputs:
         shape: list[int] = []
         for axis, size in enumerate(tensor.shape):
@@ -109,7 +110,7 @@ def recipe_for_model(source: Path, info: ModelFacts) -> Recipe:
                 raise UsageError(
                     f"{source}: input '{tensor.name}': axis {axis}{named} of shape "
                     f"{shown_shape(tensor.shape)} has no fixed size",
-                    hint=f"run 'edgeflow init {source} --output {source.with_suffix('.yaml')}' and set the size there",
+                    hint=f"run 'edgeflow init {source} --output {beside}' and set the size there",
                 )
         if tensor.dtype not in get_args(Dtype):
             raise UsageError(f"{source}: input '{tensor.name}': {tensor.dtype} tensors are not supported")

@@ -32,9 +32,14 @@ __all__ = [
     "doctor",
     "export_results",
     "init_recipe",
+    "lab_authorize",
+    "lab_down",
+    "lab_status",
+    "lab_up",
     "list_devices",
     "list_results",
     "run",
+    "scan_devices",
     "show_result",
     "zoo_list",
     "zoo_path",
@@ -100,6 +105,42 @@ def check_devices(names: Sequence[str], workspace: Workspace, progress: Progress
     from edgeflow.devices import documents
 
     return documents.check_document(names, workspace, progress)
+
+
+def scan_devices(workspace: Workspace, *, write: bool) -> Document:
+    """Devices within reach as entries for devices.yaml, added to it if asked (schema edgeflow.scan/1)."""
+    from edgeflow.devices import scan
+
+    return scan.scan_document(workspace, write=write)
+
+
+def lab_up(names: Sequence[str], workspace: Workspace, progress: Progress = _SILENT) -> Document:
+    """Starts virtual devices, the usual ones unless named (schema edgeflow.lab/1)."""
+    from edgeflow.lab import lab
+
+    workspace.ensure_home()
+    return lab.up(names, workspace.home, progress)
+
+
+def lab_down(names: Sequence[str], workspace: Workspace) -> Document:
+    """Stops virtual devices, all unless named (schema edgeflow.lab/1)."""
+    from edgeflow.lab import lab
+
+    return lab.down(names, workspace.home)
+
+
+def lab_status(workspace: Workspace) -> Document:
+    """Which virtual devices there are and which run (schema edgeflow.lab/1)."""
+    from edgeflow.lab import lab
+
+    return lab.status(workspace.home)
+
+
+def lab_authorize(name: str, workspace: Workspace) -> Document:
+    """Says yes on a virtual phone that asks for this computer's key (schema edgeflow.lab/1)."""
+    from edgeflow.lab import lab
+
+    return lab.authorize(name, workspace.home)
 
 
 def device_facts(name: str, workspace: Workspace) -> Document:

@@ -26,10 +26,6 @@ from edgeflow.progress import Silent
 KEPT = Path(__file__).resolve().parents[2] / ".cache" / "tests" / "lab"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "lab: needs the lab's virtual devices (root on Linux)")
-
-
 @dataclass(frozen=True)
 class Lab:
     """The running lab and where its adb server is."""

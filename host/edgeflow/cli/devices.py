@@ -8,7 +8,7 @@ import typer
 
 from edgeflow.cli.context import options_of
 
-app = typer.Typer(help="The devices of devices.yaml: list, check, facts.", no_args_is_help=True)
+app = typer.Typer(help="The devices of devices.yaml: list, scan, check, facts.", no_args_is_help=True)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Device names or tags. Default: all.")]
 
@@ -36,6 +36,19 @@ def check(context: typer.Context, names: Names = None) -> None:
     options.show(document, render.check_view)
     if any(device["state"] != "ok" for device in document["devices"]):
         raise typer.Exit(3)
+
+
+@app.command("scan")
+def scan(
+    context: typer.Context,
+    write: Annotated[bool, typer.Option("--write", help="Add what is new to devices.yaml.")] = False,
+) -> None:
+    """Look for phones that adb sees and hosts that ssh knows; propose entries. Contacts no host."""
+    from edgeflow import api
+    from edgeflow.cli import render
+
+    options = options_of(context)
+    options.show(api.scan_devices(options.workspace(), write=write), render.scan_view)
 
 
 @app.command("facts")

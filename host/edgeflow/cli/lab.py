@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from edgeflow.cli.context import options_of
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 app = typer.Typer(
     help="Virtual phones and boards on a Linux machine (needs root): up, down, status, authorize.",
@@ -22,28 +19,28 @@ Names = Annotated[list[str] | None, typer.Argument(help="Lab devices. Default: t
 @app.command("up")
 def up(context: typer.Context, names: Names = None) -> None:
     """Start lab devices. The first time builds them (about two minutes), later it takes seconds."""
-    from edgeflow.lab import lab
+    from edgeflow import api
 
     options = options_of(context)
     with options.progress() as progress:
-        document = lab.up(names or [], options.workspace().home, progress)
+        document = api.lab_up(names or [], options.workspace(), progress)
     _show(context, document)
 
 
 @app.command("down")
 def down(context: typer.Context, names: Names = None) -> None:
     """Stop lab devices; all of them unless some are named."""
-    from edgeflow.lab import lab
+    from edgeflow import api
 
-    _show(context, lab.down(names or [], options_of(context).workspace().home))
+    _show(context, api.lab_down(names or [], options_of(context).workspace()))
 
 
 @app.command("status")
 def status(context: typer.Context) -> None:
     """Which lab devices there are, which of them run, and where."""
-    from edgeflow.lab import lab
+    from edgeflow import api
 
-    _show(context, lab.status(options_of(context).workspace().home))
+    _show(context, api.lab_status(options_of(context).workspace()))
 
 
 @app.command("authorize")
@@ -52,35 +49,15 @@ def authorize(
     name: Annotated[str, typer.Argument(help="A lab phone that asks for this computer's key.")],
 ) -> None:
     """Say yes on a lab phone that asks whether to allow this computer."""
-    from edgeflow.lab import lab
+    from edgeflow import api
 
-    _show(context, lab.authorize(name, options_of(context).workspace().home))
+    _show(context, api.lab_authorize(name, options_of(context).workspace()))
 
 
 def _show(context: typer.Context, document: dict[str, Any]) -> None:
-    from edgeflow.cli import console
+    from edgeflow.cli import console, render
 
-    if options_of(context).as_json:
-        console.emit_json(document)
-        return
-    console.emit(_table(document))
-    if any(device["state"] == "up" for device in document["devices"]):
+    options = options_of(context)
+    options.show(document, render.lab_view)
+    if not options.as_json and any(device["state"] == "up" for device in document["devices"]):
         console.say(f"use them: edgeflow --devices-file {document['devices_file']} devices check")
-        console.say(f"host keys for ssh: cat {document['known_hosts']} >> ~/.ssh/known_hosts")
-
-
-def _table(document: dict[str, Any]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("device", "state", "address", "link", "what it is"):
-        table.add_column(column)
-    for device in document["devices"]:
-        table.add_row(
-            device["name"],
-            device["state"],
-            device["address"] or "",
-            device["link"] or "",
-            device["description"],
-        )
-    return table

@@ -150,9 +150,10 @@ def _conditions(conditions: Document) -> str:
         parts.append(f"{temperature['start']:.0f} -> {temperature['end']:.0f} °C")
     else:
         parts.append("no temperature sensor")
-    frequencies = [value for value in conditions["frequency_mhz"].values() if value is not None]
+    frequencies = conditions["frequency_mhz"].values()
     if frequencies:
-        parts.append(f"{min(frequencies):.0f}-{max(frequencies):.0f} MHz")
+        low, high = min(cpu["min"] for cpu in frequencies), max(cpu["max"] for cpu in frequencies)
+        parts.append(f"{low:.0f}-{high:.0f} MHz")
     else:
         parts.append("no frequency reading")
     if conditions["other_load"] is not None:
@@ -239,6 +240,35 @@ def check_view(document: Document) -> RenderableType:
     table = _table("device", "state", "what", "try")
     for device in document["devices"]:
         table.add_row(device["name"], _state(device["state"]), device["what"], device["fix"])
+    return table
+
+
+def scan_view(document: Document) -> RenderableType:
+    """Devices within reach, and the entries that would name them."""
+    table = _table("device", "found by", "known as", "needs first")
+    for device in document["devices"]:
+        table.add_row(device["name"], device["source"], device["known_as"], device["problem"])
+    lines: list[RenderableType] = [table] if document["devices"] else [Text("no device found")]
+    lines += [Text(f"note: {note}", style="yellow") for note in document["notes"]]
+    if document["written"]:
+        lines.append(Text(f"added to {document['devices_file']}: {', '.join(document['written'])}"))
+    elif document["yaml"]:
+        lines.append(Text(f"\nfor {document['devices_file']} (edgeflow devices scan --write adds it):\n"))
+        lines.append(Text(document["yaml"].rstrip()))
+    return Group(*lines)
+
+
+def lab_view(document: Document) -> RenderableType:
+    """The virtual devices."""
+    table = _table("device", "state", "address", "link", "what it is")
+    for device in document["devices"]:
+        table.add_row(
+            device["name"],
+            device["state"],
+            device["address"] or "",
+            device["link"] or "",
+            device["description"],
+        )
     return table
 
 

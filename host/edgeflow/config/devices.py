@@ -24,12 +24,12 @@ RUNTIMES = ("ncnn", "mnn", "tflite", "paddlelite", "snpe", "onnxruntime", "openv
 
 KEYS_OF_TRANSPORT: Mapping[str, frozenset[str]] = {
     "local": frozenset(),
-    "ssh": frozenset({"address", "user", "key", "port"}),
+    "ssh": frozenset({"address", "user", "key", "port", "known_hosts"}),
     "adb": frozenset({"address", "serial"}),
 }
 """The keys that only make sense for one transport or two; every other key is for all."""
 
-_BOUND_KEYS = ("address", "serial", "user", "key", "port")
+_BOUND_KEYS = ("address", "serial", "user", "key", "port", "known_hosts")
 
 
 class _Settings(BaseModel):
@@ -39,6 +39,7 @@ class _Settings(BaseModel):
 
     user: str | None = None
     key: Path | None = None
+    known_hosts: Path | None = None
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     tags: tuple[Name, ...] = ()
     runtimes: tuple[str, ...] = ()
@@ -46,10 +47,10 @@ class _Settings(BaseModel):
     python: str | None = None
     threads: Annotated[int, Field(strict=True, gt=0)] | None = None
 
-    @field_validator("key")
+    @field_validator("key", "known_hosts")
     @classmethod
-    def _expand_home(cls, key: Path | None) -> Path | None:
-        return None if key is None else key.expanduser()
+    def _expand_home(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser()
 
     @model_validator(mode="after")
     def _known_runtimes(self) -> Self:

@@ -48,11 +48,6 @@ def check_device(
             f"{name}: devices.yaml allows {', '.join(allowed)} on it, not {request.runtime}",
             hint=f"add {request.runtime} to the device's 'runtimes'",
         )
-    if facts.python_version is None and facts.os != "android":
-        raise DeviceError(
-            f"{name}: no Python to run the agent with",
-            hint=f"install Python 3.8 or newer there, or set `python:` of {name} in devices.yaml",
-        )
     cores = facts.cores
     absent = [core for core in request.affinity or () if core >= cores]
     if absent:
@@ -76,6 +71,11 @@ def check_runtime(runtime: str, device: Device) -> None:
     from edgeflow.agentlink.runtimes import require_runtime
 
     name, found = device.spec.name, device.facts.python_version
+    if found is None and device.facts.os == "android":
+        raise DeviceError(
+            f"{name}: Android has no Python for the agent, and this version has no native agent",
+            hint="use a Linux board for now; facts, shell and files work on it: edgeflow devices check",
+        )
     if found is None or tuple(map(int, found.split(".")[:2])) < MIN_PYTHON:
         what = f"its Python is {found}" if found else f"it has no Python at '{device.python}'"
         needed = ".".join(map(str, MIN_PYTHON))

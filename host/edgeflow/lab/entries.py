@@ -42,6 +42,7 @@ def _entry(folder: LabFolder, device: LabDevice, guest: Guest) -> dict[str, obje
             "address": guest.address,
             "user": LINUX_USER,
             "key": str(folder.user_key),
+            "known_hosts": str(folder.known_hosts),
         }
     return {**reach, "description": device.description, "tags": ["lab", device.kind, device.arch]}
 

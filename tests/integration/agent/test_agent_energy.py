@@ -157,7 +157,7 @@ def assert_known_draw(run: EnergyRun, energy: Energy) -> None:
     begin, end = run.windows["loop"]
     truth = (LOOP_MW - IDLE_MW) * (end - begin) / S / run.inferences
     assert abs(energy.mj_per_inference - truth) <= 1.5 * energy.uncertainty_mj  # of a 95 % interval
-    assert energy.uncertainty_mj < 0.1 * truth
+    assert energy.uncertainty_mj < 0.2 * truth
     # Each inference takes its delay at least: their number is not another window's.
     assert truth >= (LOOP_MW - IDLE_MW) * DELAY_NS / S
 

@@ -19,11 +19,12 @@ _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b"'\\!")
 _BOOT = 'eval "$(printf %b "$1")"'
 
 # $$ leads a process group under OpenSSH. Behind a wrapper it may not, and then setsid makes it lead one,
-# so that killing the group ends what we started and nothing else.
+# so that killing the group ends what we started and nothing else. qemu-user tells no group (0): there setsid
+# would fork and lose the exit code.
 _PROLOGUE = f"""\
 ef_g=$$
 {{ read -r ef_a ef_a ef_a ef_a ef_g ef_a </proc/$$/stat; }} 2>/dev/null
-if [ "$ef_g" != $$ ] && [ $# = 1 ] && command -v setsid >/dev/null 2>&1; then
+if [ "$ef_g" != 0 ] && [ "$ef_g" != $$ ] && [ $# = 1 ] && command -v setsid >/dev/null 2>&1; then
   exec setsid sh -c '{_BOOT}' sh "$1" again
 fi
 cd /

@@ -65,7 +65,12 @@ def resolve_target(spec: DeviceSpec) -> SshTarget:
 
     Raises UsageError for a configuration that cannot be read or understood.
     """
-    own = {"User": spec.user, "Port": spec.port, "IdentityFile": spec.key}
+    own = {
+        "User": spec.user,
+        "Port": spec.port,
+        "IdentityFile": spec.key,
+        "UserKnownHostsFile": spec.known_hosts,
+    }
     return _resolve(spec.address or "", own, ())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 
-@pytest.fixture
-def known(lab: Lab) -> None:
-    """The host keys of the lab, in the known_hosts of these tests' home."""
-    folder = lab.adb_home / ".ssh"
-    folder.mkdir(exist_ok=True)
-    (folder / "known_hosts").write_text((lab.home / "lab/known_hosts").read_text())
-
-
-@pytest.mark.usefixtures("known")
 def test_it_is_usable_and_says_that_it_is_emulated(lab: Lab) -> None:
     spec = lab.spec("lab-arm64")
     assert check_device(spec, lab.home).state == "ok"
@@ -35,7 +27,6 @@ def test_it_is_usable_and_says_that_it_is_emulated(lab: Lab) -> None:
     assert facts.emulated
 
 
-@pytest.mark.usefixtures("known")
 def test_exit_codes_and_channels(lab: Lab) -> None:
     transport = open_transport(lab.spec("lab-arm64"))
     try:
@@ -48,8 +39,7 @@ def test_exit_codes_and_channels(lab: Lab) -> None:
         transport.close()
 
 
-def test_an_unknown_host_key_is_refused(lab: Lab) -> None:
-    known = lab.adb_home / ".ssh/known_hosts"
-    known.unlink(missing_ok=True)
+def test_an_unknown_host_key_is_refused(lab: Lab, tmp_path: Path) -> None:
+    spec = lab.spec("lab-arm64").model_copy(update={"known_hosts": tmp_path / "nobody"})
     with pytest.raises(DeviceError, match="host key"):
-        open_transport(lab.spec("lab-arm64")).run(["true"], timeout_s=20)
+        open_transport(spec).run(["true"], timeout_s=20)

@@ -35,6 +35,7 @@ class Board:
     work: Path
     home: Path
     folder: Path
+    python: Path
 
     def edgeflow(self, *words: object, **options: Any) -> Finished:
         return run_edgeflow(self.home, self.folder, *words, **options)
@@ -47,7 +48,7 @@ def board(bare_python: Path, wheels_home: Path, tmp_path: Path) -> Iterator[Boar
     (tmp_path / "devices.yaml").write_text(
         f"devices:\n  board:\n    transport: local\n    python: {bare_python}\n    work_dir: {work}\n"
     )
-    made = Board(work, wheels_home, tmp_path)
+    made = Board(work, wheels_home, tmp_path, bare_python)
     yield made
     done = made.edgeflow("agent", "uninstall", "-d", "board", "--force", "--json")
     assert done.code == 0, done.err

@@ -31,27 +31,19 @@ PI5 = DeviceFacts(
 )  # fmt: skip
 
 
-def deploy(board: Any, runtime: str = "ncnn") -> Finished:
-    done: Finished = board.edgeflow(
-        "deploy", MODEL, "-d", "board", "-r", runtime, "--budget-s", "0.2", "--json"
-    )
+def install(board: Any, *runtimes: str) -> Finished:
+    words = [word for runtime in runtimes for word in ("-r", runtime)]
+    done: Finished = board.edgeflow("agent", "install", "-d", "board", *words, "--json")
+    assert done.code == 0, done.err
     return done
 
 
-def test_deploy_brings_the_runtime_once_and_resumes_a_cut_push(board: Any) -> None:
-    first = deploy(board)
-    assert first.code == 0, first.err
-    document = first.document
-    site = document["runtime"]["site"]
-    assert document["runtime"]["version"] == host_version("ncnn")
-    assert (board.work / "site" / site / "ncnn").is_dir()
-    assert "has no ncnn: it gets" in first.err and " MB" in first.err
-
-    second = deploy(board)
-    assert second.code == 0, second.err
-    assert second.document["transfer"]["pushed_bytes"] == 0
-    assert second.document["runtime"]["site"] == site
-    assert "fetch" not in second.err
+def test_a_runtime_is_brought_once_and_a_cut_push_is_resumed(board: Any) -> None:
+    first = install(board, "onnxruntime")
+    site = first.document["sites"]["onnxruntime"]
+    assert "has no onnxruntime: it gets" in first.err and " MB" in first.err
+    assert (board.work / "site" / site / "onnxruntime").is_dir()
+    assert install(board, "onnxruntime").document["transfer"]["pushed_bytes"] == 0
 
     # A push that was cut: the site was never made, one wheel is half there, one is missing.
     wheels = json.loads((board.work / "site" / site / "site.json").read_text())["wheels"]
@@ -63,10 +55,16 @@ def test_deploy_brings_the_runtime_once_and_resumes_a_cut_push(board: Any) -> No
     cut_bytes = missing.stat().st_size + half.stat().st_size
     half.write_bytes(half.read_bytes()[:-1000])
     missing.unlink()
-    third = deploy(board)
-    assert third.code == 0, third.err
-    assert third.document["transfer"]["pushed_bytes"] == cut_bytes
-    assert third.document["transfer"]["skipped_bytes"] > 0
+    resumed = install(board, "onnxruntime").document
+    assert resumed["transfer"]["pushed_bytes"] == cut_bytes
+    assert resumed["sites"]["onnxruntime"] == site
+
+    done = board.edgeflow("deploy", MODEL, "-d", "board", "-r", "onnxruntime", "--budget-s", "0.2", "--json")
+    assert done.code == 0, done.err
+    assert done.document["runtime"]["site"] == site
+    assert done.document["runtime"]["version"] == host_version("onnxruntime")
+    assert done.document["prediction"]["label"] == "0"
+    assert "fetch" not in done.err
 
 
 def test_a_deploy_killed_while_it_pushes_is_taken_up_by_the_next(board: Any) -> None:
@@ -80,22 +78,20 @@ def test_a_deploy_killed_while_it_pushes_is_taken_up_by_the_next(board: Any) -> 
             if "push ncnn" in line:
                 process.send_signal(signal.SIGKILL)
         process.wait(30)
-    installed = board.edgeflow("agent", "install", "-d", "board", "-r", "ncnn", "--json")
-    assert installed.code == 0, installed.err
-    again = board.edgeflow("agent", "install", "-d", "board", "-r", "ncnn", "--json")
-    assert again.document["transfer"]["pushed_bytes"] == 0
+    installed = install(board, "ncnn")
+    assert install(board, "ncnn").document["transfer"]["pushed_bytes"] == 0
     status = board.edgeflow("agent", "start", "-d", "board", "--json").document
     assert status["backends"]["ncnn"]["site"] == installed.document["sites"]["ncnn"]
 
 
 def test_two_runtimes_share_what_both_need(board: Any) -> None:
-    both = board.edgeflow("agent", "install", "-d", "board", "-r", "ncnn", "-r", "onnxruntime", "--json")
-    assert both.code == 0, both.err
-    assert set(both.document["sites"]) == {"ncnn", "onnxruntime"}
-    assert both.document["transfer"]["skipped_bytes"] > 10_000_000  # numpy, sent with ncnn already
-    done = deploy(board, "onnxruntime")
-    assert done.code == 0, done.err
-    assert done.document["runtime"]["version"] == host_version("onnxruntime")
+    both = install(board, "ncnn", "onnxruntime").document
+    assert both["transfer"]["skipped_bytes"] > 10_000_000  # numpy, sent with ncnn already
+    code = "import sys; sys.path.insert(1, sys.argv[1]); print(__import__(sys.argv[2]).__version__)"
+    for runtime, site in both["sites"].items():
+        argv = [str(board.python), "-I", "-c", code, str(board.work / "site" / site), runtime]
+        told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+        assert told.strip() == host_version(runtime)
 
 
 def test_wheels_for_another_machine(wheels_home: Path, tmp_path: Path) -> None:

@@ -110,11 +110,11 @@ def _names(folder: str) -> List[str]:
 
 
 def _remove(path: str) -> None:
-    if os.path.isdir(path):
+    with contextlib.suppress(FileNotFoundError):  # two hosts may prune at once
+        if not os.path.isdir(path):
+            os.unlink(path)
+            return
         # Renamed first: half a folder must never look like a whole one.
         grave = os.path.join(os.path.dirname(path), ".removed-" + os.path.basename(path).lstrip("."))
         os.rename(path, grave)
         shutil.rmtree(grave)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)

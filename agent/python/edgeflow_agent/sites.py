@@ -10,13 +10,14 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import sys
-import zipfile
-from typing import Any, Dict, List, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Sequence
 
 from edgeflow_agent.faults import Fault
 from edgeflow_agent.folder import WorkFolder, mark_used, storage_fault
+
+if TYPE_CHECKING:
+    import zipfile
 
 MANIFEST = "site.json"
 LOCK = ".lock"
@@ -111,6 +112,8 @@ def unpack(
 
 
 def _fill(work: WorkFolder, final: str, manifest: Dict[str, Any], wheels: Sequence[str]) -> None:
+    import shutil
+
     temporary = os.path.join(os.path.dirname(final), "." + os.path.basename(final))
     try:
         os.mkdir(temporary, 0o700)
@@ -126,6 +129,8 @@ def _fill(work: WorkFolder, final: str, manifest: Dict[str, Any], wheels: Sequen
 
 
 def _extract(wheel: str, target: str) -> None:
+    import zipfile  # an idle core does without it
+
     try:
         with zipfile.ZipFile(wheel) as archive:
             for member in archive.infolist():
@@ -137,6 +142,8 @@ def _extract(wheel: str, target: str) -> None:
 
 
 def _extract_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: str) -> None:
+    import shutil
+
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with archive.open(member) as source, open(path, "wb") as file:
         shutil.copyfileobj(source, file, 1 << 20)
@@ -154,6 +161,8 @@ def _installed_name(name: str) -> str:
 
 def _remove_unfinished(folder: str) -> None:
     """Whoever holds the lock is the only one who unpacks: what is unfinished was left by the dead."""
+    import shutil
+
     for name in os.listdir(folder):
         if name.startswith(".") and name != LOCK:
             with contextlib.suppress(OSError):

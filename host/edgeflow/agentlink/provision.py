@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.agentlink.identity import HostIdentity
 from edgeflow.agentlink.session import AgentSession
-from edgeflow.devices.transports.base import ProgressFn, Transport
+from edgeflow.devices.transports.base import Channel, ProgressFn, Transport
 from edgeflow.errors import AgentError, UsageError
 from edgeflow.progress import Silent
 from edgeflow_agent.bundle import build_agent
@@ -88,15 +89,34 @@ def install_agent(device: Device, workspace: Workspace) -> tuple[InstalledAgent,
     return agent, _push(device.transport, bundle, path)
 
 
-def open_session(agent: InstalledAgent, identity: HostIdentity) -> AgentSession:
+@contextmanager
+def started_core(agent: InstalledAgent) -> Iterator[Channel | None]:
+    """A core that starts while the host does other things, for `open_session`; None where a daemon runs.
+
+    It is ended with the block, whether a session took it or not. Raises DeviceError.
+    """
+    if _daemon_is_listed(agent):
+        yield None
+        return
+    channel = agent.transport.open_channel(agent.argv("core"))
+    try:
+        yield channel
+    except BaseException:
+        channel.kill()
+        raise
+    finally:
+        channel.close()
+
+
+def open_session(agent: InstalledAgent, identity: HostIdentity, core: Channel | None = None) -> AgentSession:
     """A claimed session with the device's daemon if one runs, else with a core of its own (Hello.carrier).
 
-    Raises DeviceError (busy, unreachable) and AgentError.
+    `core` is one that was started ahead. Raises DeviceError (busy, unreachable) and AgentError.
     """
     session = attach_daemon(agent)
     if session is not None:
         return _claimed(session, identity)
-    channel = agent.transport.open_channel(agent.argv("core"))
+    channel = core or agent.transport.open_channel(agent.argv("core"))
     try:
         session = AgentSession(channel, agent.device)
     except BaseException:
@@ -111,8 +131,8 @@ def attach_daemon(agent: InstalledAgent) -> AgentSession | None:
 
     Raises AgentError when something listens there that is no agent.
     """
-    if not agent.transport.file_size(agent.run_dir / "agent.pid"):
-        return None  # missing: never started; empty: ended in good order
+    if not _daemon_is_listed(agent):
+        return None
     channel = agent.transport.open_channel(agent.argv("attach"))
     try:
         return AgentSession(channel, agent.device)
@@ -154,6 +174,11 @@ def push_files(
         else:
             total += _push(agent.transport, source, agent.work_dir / "files" / sha256, progress.update)
     return total
+
+
+def _daemon_is_listed(agent: InstalledAgent) -> bool:
+    """Whether a daemon may run. No pid file: never started; an empty one: ended in good order."""
+    return bool(agent.transport.file_size(agent.run_dir / "agent.pid"))
 
 
 def _bundle(folder: Path) -> tuple[Path, str]:

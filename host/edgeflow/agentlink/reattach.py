@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeflow.agentlink.provision import InstalledAgent
+    from edgeflow.devices.transports.base import Channel
     from edgeflow.progress import Progress
     from edgeflow_agent import wire
 
@@ -43,9 +44,18 @@ class Reattaching:
     """
 
     def __init__(
-        self, agent: InstalledAgent, home: Path, progress: Progress, *, patience_s: float = _PATIENCE_S
+        self,
+        agent: InstalledAgent,
+        home: Path,
+        progress: Progress,
+        *,
+        core: Channel | None = None,
+        patience_s: float = _PATIENCE_S,
     ) -> None:
-        """Opens and claims a session. Raises DeviceError (busy, unreachable), AgentError, UsageError."""
+        """Opens and claims a session; `core` is one that was started ahead (provision.started_core).
+
+        Raises DeviceError (busy, unreachable), AgentError, UsageError.
+        """
         self._agent = agent
         self._identity = host_identity(home)
         self._progress = progress
@@ -56,7 +66,7 @@ class Reattaching:
             self._session = attach_daemon(agent)
             held.callback(self._drop)
             if self._session is None:
-                self._session = open_session(agent, self._identity)
+                self._session = open_session(agent, self._identity, core)
             else:
                 held.enter_context(claim(home, agent.device))
                 self._session.attach(self._identity.token, self._identity.name)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgeflow.agentlink.jobs import BenchOutcome, JobSpec, MemoryOutcome
-from edgeflow.agentlink.provision import Transfer
+from edgeflow.agentlink.jobs import BenchOutcome, MemoryOutcome
 from edgeflow.agentlink.session import Hello
 from edgeflow.bench.conditions import Conditions
 from edgeflow.bench.stats import LatencySummary
@@ -15,11 +14,10 @@ from edgeflow.bench.verdict import Validity
 from edgeflow.deploy.energy import EnergyEvidence
 
 if TYPE_CHECKING:
-    from edgeflow.config.devices import DeviceSpec
+    from edgeflow.deploy.placing import Placed
+    from edgeflow.deploy.request import DeployRequest
     from edgeflow.deploy.resolve import ResolvedModel
     from edgeflow.inputs.postprocess import Prediction
-    from edgeflow.types import DeviceFacts
-    from edgeflow_converters.base import Artifact
     from edgeflow_converters.check import Verdict
 
 SCHEMA = "edgeflow.result/1"
@@ -65,43 +63,46 @@ class DeployResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What the measuring jobs of one deploy brought back."""
+
+    memory: MemoryOutcome
+    bench: BenchOutcome
+    energy: EnergyEvidence
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """All that one deploy found out, before it becomes a document."""
 
     result_id: str
     started_at: str
-    mode: str
-    device: DeviceSpec
-    facts: DeviceFacts
-    hello: Hello
+    request: DeployRequest
     model: ResolvedModel
-    artifact: Artifact
-    spec: JobSpec
-    precision: str
+    here: Placed
+    hello: Hello
     answer: Answer | None
     verdict: Verdict
-    bench: BenchOutcome
+    measured: Measured
     summary: LatencySummary
     conditions: Conditions
-    memory: MemoryOutcome
-    energy: EnergyEvidence
     validity: Validity
-    transfer: Transfer
 
 
 def document_of(evidence: Evidence) -> dict[str, Any]:
     """The document of one deploy. `status` is "ok" only when the device's answers passed the gate."""
-    runtime = evidence.bench.runtime
+    request, here, measured = evidence.request, evidence.here, evidence.measured
+    artifact, spec, bench = here.artifact, here.spec, measured.bench
     return {
         "schema": SCHEMA,
         "result_id": evidence.result_id,
         "status": "ok" if evidence.verdict.passed else "wrong",
         "started_at": evidence.started_at,
-        "mode": evidence.mode,
+        "mode": request.mode,
         "device": {
-            "name": evidence.device.name,
-            "transport": evidence.device.transport,
-            "facts": evidence.facts.to_json(),
+            "name": here.device.spec.name,
+            "transport": here.device.spec.transport,
+            "facts": here.device.facts.to_json(),
         },
         "agent": {
             "kind": evidence.hello.kind,
@@ -111,58 +112,59 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
             "carrier": evidence.hello.carrier,
         },
         "runtime": {
-            "name": runtime["name"],
-            "version": runtime["version"],
-            "accelerator": evidence.spec.accelerator,
-            "options": runtime["options"],
-            "site": evidence.spec.site,  # the wheels that this host brought; null: the device's own
+            "name": bench.runtime["name"],
+            "version": bench.runtime["version"],
+            "accelerator": spec.accelerator,
+            "options": bench.runtime["options"],
+            "site": spec.site,  # the wheels that this host brought; null: the device's own
         },
         "precision": {
-            "name": evidence.precision,
-            "weights": evidence.artifact.weights_dtype,
-            "compute": runtime["compute_dtype"],
+            "name": request.precision,
+            "weights": artifact.weights_dtype,
+            "compute": bench.runtime["compute_dtype"],
         },
-        "threads": evidence.spec.threads,
-        "affinity": None if evidence.bench.affinity is None else list(evidence.bench.affinity),
+        "threads": spec.threads,
+        "affinity": None if bench.affinity is None else list(bench.affinity),
         "model": {
             "name": evidence.model.name,
             "origin": evidence.model.origin,
-            "sha256": evidence.artifact.source_sha256,
+            "sha256": artifact.source_sha256,
             "size_bytes": evidence.model.source.stat().st_size,
         },
         "artifact": {
-            "path": str(evidence.artifact.path),
-            "key": evidence.artifact.key,
-            "size_bytes": evidence.artifact.size_bytes,
-            "cached": evidence.artifact.cached,
-            "tools": dict(evidence.artifact.tools),
-            "notes": list(evidence.artifact.notes),
+            "path": str(artifact.path),
+            "key": artifact.key,
+            "size_bytes": artifact.size_bytes,
+            "cached": artifact.cached,
+            "tools": dict(artifact.tools),
+            "notes": list(artifact.notes),
         },
         "prediction": None if evidence.answer is None else evidence.answer.to_json(),
         "latency_ms": evidence.summary.to_json(),
-        "stop": evidence.bench.stop,
-        "init_ms": evidence.bench.init_ns / 1e6,
-        "first_ms": evidence.bench.first_ns / 1e6,
+        "stop": bench.stop,
+        "init_ms": bench.init_ns / 1e6,
+        "first_ms": bench.first_ns / 1e6,
         "memory": {
-            "peak_rss_bytes": evidence.memory.peak_rss_bytes,
-            "model_bytes": evidence.memory.model_bytes,
-            "runtime_bytes": evidence.memory.runtime_bytes,
-            "interpreter_bytes": evidence.memory.interpreter_bytes,
+            "peak_rss_bytes": measured.memory.peak_rss_bytes,
+            "model_bytes": measured.memory.model_bytes,
+            "runtime_bytes": measured.memory.runtime_bytes,
+            "interpreter_bytes": measured.memory.interpreter_bytes,
         },
-        "energy": evidence.energy.energy.to_json(),
+        "energy": measured.energy.energy.to_json(),
         "conditions": evidence.conditions.to_json(),
         "numerics": evidence.verdict.to_json(),
         "validity": evidence.validity.to_json(),
-        "transfer": evidence.transfer.to_json(),
-        "samples_ns": list(evidence.bench.samples_ns),
+        "transfer": here.transfer.to_json(),
+        "samples_ns": list(bench.samples_ns),
     }
 
 
-def series_of(bench: BenchOutcome, energy: EnergyEvidence) -> dict[str, tuple[int, ...]]:
+def series_of(measured: Measured) -> dict[str, tuple[int, ...]]:
     """The raw series that the store keeps beside the document."""
+    bench = measured.bench
     return {
         "samples_ns": bench.samples_ns,
         "warmup_ns": bench.warmup_ns,
         "starts_ns": bench.starts_ns,
-        **energy.series,
+        **measured.energy.series,
     }

@@ -1,0 +1,89 @@
+"""Brings a model to a device: probe, preflight, convert, push, and an open session, ready for jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgeflow.agentlink.jobs import JobSpec
+from edgeflow.agentlink.provision import Transfer, install_agent, push_artifact, started_core
+from edgeflow.agentlink.prune import prune
+from edgeflow.agentlink.reattach import Reattaching
+from edgeflow.agentlink.runtimes import provide_runtime
+from edgeflow.deploy import conversion, preflight
+from edgeflow.devices.device import open_device
+from edgeflow.inputs.samples import gate_samples
+
+if TYPE_CHECKING:
+    from edgeflow.agentlink.session import Calls
+    from edgeflow.config.devices import DeviceSpec
+    from edgeflow.deploy.request import DeployRequest
+    from edgeflow.deploy.resolve import ResolvedModel
+    from edgeflow.devices.device import Device
+    from edgeflow.inputs.samples import Sample
+    from edgeflow.progress import Progress
+    from edgeflow.workspace import Workspace
+    from edgeflow_converters.base import Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A verified artifact on a device, the samples it is judged by, and a session ready for jobs."""
+
+    device: Device
+    session: Calls
+    samples: Sequence[Sample]
+    artifact: Artifact
+    spec: JobSpec
+    transfer: Transfer
+
+
+@contextmanager
+def placed(
+    request: DeployRequest,
+    device_spec: DeviceSpec,
+    model: ResolvedModel,
+    workspace: Workspace,
+    progress: Progress,
+) -> Iterator[Placed]:
+    """The artifact of `model` on the device with an open session; both are let go of at the end.
+
+    What need not wait for each other does not: samples are decoded while the device is probed, and the agent
+    starts while the artifact is looked up or made.
+    """
+    progress.step(f"probe {device_spec.name}")
+    with ThreadPoolExecutor(1, "samples") as background, ExitStack() as held:
+        decoding = background.submit(gate_samples, model.recipe)
+        device = held.enter_context(open_device(device_spec, workspace.home))
+        preflight.check_device(
+            request,
+            device.facts,
+            source_bytes=model.source.stat().st_size,
+            allowed=device_spec.runtimes,
+        )
+        preflight.check_runtime(request.runtime, device)
+        agent, agent_transfer = install_agent(device, workspace)
+        with started_core(agent) as core:
+            samples = decoding.result()
+            artifact = conversion.make_artifact(
+                model, request.runtime, request.precision, samples, workspace, progress
+            )
+            progress.step(f"push to {device_spec.name}")
+            with Reattaching(agent, workspace.home, progress, core=core) as session:
+                site, site_transfer = provide_runtime(
+                    session, agent, device, request.runtime, workspace, progress
+                )
+                transfer = agent_transfer + site_transfer + push_artifact(session, agent, artifact, progress)
+                if transfer.pushed_bytes:
+                    prune(agent, progress)
+                spec = JobSpec.of(
+                    artifact,
+                    threads=request.threads or device_spec.threads or 1,
+                    affinity=request.affinity,
+                    accelerator=request.accelerator,
+                    site=site,
+                )
+                yield Placed(device, session, samples, artifact, spec, transfer)

@@ -37,7 +37,9 @@ def deploy(model: str, runtime: str) -> tuple[float, float]:
     command = [sys.executable, "-m", "edgeflow.cli.main"]
     started = time.perf_counter()
     subprocess.run(
-        [*command, "deploy", model, "-d", "local", "-r", runtime, "--quiet"], check=True, capture_output=True
+        [*command, "deploy", model, "-d", "local", "-r", runtime, "--quiet", "--json"],
+        check=True,
+        capture_output=True,
     )
     wall_s = time.perf_counter() - started
     shown = subprocess.run([*command, "results", "show", "last", "--json"], check=True, capture_output=True)

@@ -32,6 +32,8 @@ def main(argv: List[str]) -> int:
     if argv[:1] == ["worker"] and len(argv) == 5:
         from edgeflow_agent import worker
 
+        if argv[3] == "--ahead":
+            return worker.main_ahead(int(argv[2]), argv[4])
         return worker.main(int(argv[2]), int(argv[4]))
     if argv in (["--help"], ["-h"]):
         sys.stdout.write(USAGE)

@@ -7,6 +7,7 @@ import threading
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
 
 from edgeflow_agent import sites
+from edgeflow_agent.ahead import LOG_PREFIX, Ahead, Setting, Started
 from edgeflow_agent.backends.base import REGISTRY
 from edgeflow_agent.energy import EnergyPlan, EnergyRun
 from edgeflow_agent.faults import Fault
@@ -14,14 +15,16 @@ from edgeflow_agent.folder import JobLock, WorkFolder, describe_busy
 from edgeflow_agent.harness import Plan
 from edgeflow_agent.log import Log, rfc3339_now
 from edgeflow_agent.spool import Record, Spool
-from edgeflow_agent.supervise import Worker
+from edgeflow_agent.supervise import Worker, spawn_ahead
 from edgeflow_agent.sysinfo import ACCELERATORS
 from edgeflow_agent.wire import Buffer, Frame, FrameType, WireError
 
 KINDS = ("infer", "bench", "memory", "energy")
+FOLLOWED = ("infer", "memory")  # a deploy's next job comes at once; beside a bench nothing is started
 START_PARAMS = frozenset(
     ("kind", "backend", "files", "options", "threads", "affinity", "accelerator", "limits", "plan", "site")
 )
+PREPARE_PARAMS = frozenset(("backend", "threads", "affinity", "site"))
 MAX_THREADS = 1024
 
 Run = Union[Worker, EnergyRun]
@@ -117,6 +120,7 @@ class JobTable:
         self._jobs: Dict[str, Job] = {}
         self._running: Optional[Job] = None
         self._thread: Optional[threading.Thread] = None
+        self._ahead: Optional[Ahead] = None
         self._closed = False
         self._spool.sweep()
         if persistent:
@@ -152,12 +156,54 @@ class JobTable:
                 job.worker = Worker(request, log_path, lock_fd, job.on_progress)
             self._jobs[record.job] = job
             self._running = job
-            self._thread = threading.Thread(
-                target=self._supervise, args=(job, job.worker, lock_fd), name="job", daemon=True
-            )
-            self._thread.start()
+            self._thread = self._run_in_thread(checked, job, lock_fd)
         self._log.line("job %s: %s on %s for %s" % (record.job, record.kind, checked["backend"], host))
         return record.job
+
+    def prepare(self, params: Mapping[str, Any]) -> None:
+        """Starts the worker of a job that is about to come, unless a job runs. Raises Fault bad_request."""
+        unknown = sorted(set(params) - PREPARE_PARAMS)
+        if unknown:
+            raise Fault("bad_request", "job.prepare: unknown params %s" % unknown)
+        checked = {
+            "backend": params.get("backend"),
+            "threads": params.get("threads", 1),
+            "affinity": params.get("affinity"),
+            "site": params.get("site"),
+        }
+        _check_setting(checked)
+        if checked["site"] is not None:
+            checked["site"] = sites.find(self._folder, checked["site"])
+        with self._lock:
+            if self._closed or self._running is not None:
+                return
+            old, self._ahead = self._ahead, self._start_ahead(Setting.of(checked))
+        if old is not None:
+            old.dismiss()
+
+    def _start_ahead(self, setting: Setting) -> Ahead:
+        log_name = "%s%d-%s.log" % (LOG_PREFIX, os.getpid(), os.urandom(4).hex())
+        log_path = os.path.join(self._folder.jobs, log_name)
+        return Ahead(setting, lambda: spawn_ahead(setting, log_path))
+
+    def _run_in_thread(self, params: Dict[str, Any], job: Job, lock_fd: int) -> threading.Thread:
+        """Gives the job to the worker started ahead if it is of the job's setting, else to a new one.
+
+        A job that others usually follow has the next worker started. The caller holds the lock.
+        """
+        ahead, self._ahead = self._ahead, None
+        setting = Setting.of(params)
+        suits = ahead is not None and params["kind"] != "energy" and ahead.setting == setting
+        if ahead is not None and suits and ahead.take(lambda started: self._supervise(job, lock_fd, started)):
+            thread = ahead.thread
+        else:
+            if ahead is not None:
+                ahead.dismiss()
+            thread = threading.Thread(target=self._supervise, args=(job, lock_fd), name="job", daemon=True)
+            thread.start()
+        if params["kind"] in FOLLOWED:
+            self._ahead = self._start_ahead(setting)
+        return thread
 
     def find(self, job: Any, token: str) -> Job:
         """The token's job of that id. Raises Fault no_job."""
@@ -218,6 +264,9 @@ class JobTable:
         with self._lock:
             self._closed = True
             running, thread = self._running, self._thread
+            ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.dismiss()
         if running is not None and running.worker is not None:
             running.worker.stop(Fault("cancelled", "the agent ended while the job ran"))
         if thread is not None:
@@ -226,10 +275,12 @@ class JobTable:
             for job in list(self._jobs):
                 self._spool.remove(job)
 
-    def _supervise(self, job: Job, worker: Run, lock_fd: int) -> None:
+    def _supervise(self, job: Job, lock_fd: int, started: Optional[Started] = None) -> None:
         state = "done"
+        worker = job.worker
+        assert worker is not None
         try:
-            answer = worker.run()
+            answer = worker.run(started) if isinstance(worker, Worker) else worker.run()
             outcome = Frame(FrameType.RESPONSE, answer.meta, answer.body)
         except Fault as fault:
             state = "cancelled" if fault.code == "cancelled" else "failed"
@@ -288,11 +339,7 @@ def check_params(params: Mapping[str, Any]) -> Dict[str, Any]:
     }
     if checked["kind"] not in KINDS:
         raise Fault("bad_request", "unknown job kind %.40r; known: %s" % (checked["kind"], " ".join(KINDS)))
-    if checked["backend"] not in REGISTRY:
-        raise Fault(
-            "backend_missing",
-            "this agent has no backend %.40r; it has: %s" % (checked["backend"], " ".join(REGISTRY)),
-        )
+    _check_setting(checked)
     if checked["accelerator"] not in ACCELERATORS:
         raise Fault(
             "unsupported_accelerator",
@@ -308,11 +355,6 @@ def check_params(params: Mapping[str, Any]) -> Dict[str, Any]:
             "bad_request",
             "%s takes the files %s, got %s" % (checked["backend"], sorted(roles), sorted(checked["files"])),
         )
-    if not _is_count(checked["threads"]) or not 1 <= checked["threads"] <= MAX_THREADS:
-        raise Fault("bad_request", "job.start: threads=%.40r" % (checked["threads"],))
-    affinity = checked["affinity"]
-    if affinity is not None and not (isinstance(affinity, list) and all(_is_count(cpu) for cpu in affinity)):
-        raise Fault("bad_request", "job.start: affinity is a list of CPU numbers or null")
     for name, value in checked["limits"].items():
         if name not in ("timeout_ms", "memory_bytes"):
             raise Fault("bad_request", "job.start: unknown limit %.40r" % (name,))
@@ -320,6 +362,20 @@ def check_params(params: Mapping[str, Any]) -> Dict[str, Any]:
             raise Fault("bad_request", "job.start: limit %s=%.40r" % (name, value))
     _check_plan(checked["kind"], checked["plan"])
     return checked
+
+
+def _check_setting(checked: Mapping[str, Any]) -> None:
+    """What a worker must be started with (ahead.Setting). Raises Fault naming the field."""
+    if checked["backend"] not in REGISTRY:
+        raise Fault(
+            "backend_missing",
+            "this agent has no backend %.40r; it has: %s" % (checked["backend"], " ".join(REGISTRY)),
+        )
+    if not _is_count(checked["threads"]) or not 1 <= checked["threads"] <= MAX_THREADS:
+        raise Fault("bad_request", "job.start: threads=%.40r" % (checked["threads"],))
+    affinity = checked["affinity"]
+    if affinity is not None and not (isinstance(affinity, list) and all(_is_count(cpu) for cpu in affinity)):
+        raise Fault("bad_request", "job.start: affinity is a list of CPU numbers or null")
 
 
 def _check_plan(kind: str, plan: Dict[str, Any]) -> None:

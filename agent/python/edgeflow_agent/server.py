@@ -116,6 +116,7 @@ class Session:
             "ping": lambda frame, params: {},
             "attach": self._attach,
             "files.stat": self._files_stat,
+            "job.prepare": self._job_prepare,
             "job.start": self._job_start,
             "job.wait": self._job_wait,
             "job.status": self._job_status,
@@ -252,6 +253,11 @@ class Session:
         if not isinstance(asked, list):
             raise Fault("bad_request", "files.stat: sha256 is not a list")
         return {"present": [sha256 for sha256 in asked if self._core.folder.has_file(sha256)]}
+
+    def _job_prepare(self, frame: Frame, params: Dict[str, Any]) -> Dict[str, Any]:
+        self._token()
+        self._core.jobs.prepare(params)
+        return {}
 
     def _job_start(self, frame: Frame, params: Dict[str, Any]) -> Dict[str, Any]:
         token = self._token()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from edgeflow_agent.ahead import LOG_PREFIX
 from edgeflow_agent.folder import storage_fault
 from edgeflow_agent.wire import Frame, FrameParser, WireError, encode_parts
 
@@ -85,6 +87,11 @@ class Spool:
         for record in self.records():
             if not record.persistent and not _alive(record.pid):
                 self.remove(record.job)
+        for name in os.listdir(self._path):
+            pid = name[len(LOG_PREFIX) :].partition("-")[0]
+            if name.startswith(LOG_PREFIX) and pid.isdigit() and not _alive(int(pid)):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self._path, name))
 
     def _record(self, job: str) -> Optional[Record]:
         try:

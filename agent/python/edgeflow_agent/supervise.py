@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from edgeflow_agent import sysinfo
+from edgeflow_agent.ahead import Setting, Started
 from edgeflow_agent.channel import SocketStream
 from edgeflow_agent.faults import Fault
 from edgeflow_agent.sampler import Sampler
@@ -57,19 +58,22 @@ class Worker:
                 self._stopped_by = reason
             self._kill_group()
 
-    def run(self) -> Frame:
+    def run(self, started: Optional[Started] = None) -> Frame:
         """Runs the job to its end and gives the answer of the worker. Raises Fault for everything else.
 
-        The calling thread must outlive the worker: the kernel kills a worker with the thread that forked it
-        (PR_SET_PDEATHSIG, prctl(2)).
+        `started` is a worker that waits for this job, of its setting. The calling thread must outlive the
+        worker: the kernel kills a worker with the thread that forked it (PR_SET_PDEATHSIG, prctl(2)).
         """
-        ours, theirs = socket.socketpair()
+        with self._lock:
+            ours = self._adopt(started) if started is not None else None
+            if ours is None:
+                ours = self._start()
+            process = self._process
+            assert process is not None
+            if self._stopped_by is not None:
+                self._kill_group()
         watcher = threading.Thread(target=self._watch, args=(ours,), name="watch", daemon=True)
         try:
-            with self._lock, theirs:
-                process = self._process = self._spawn(theirs.fileno())
-                if self._stopped_by is not None:
-                    self._kill_group()
             watcher.start()
             answer = self._converse(SocketStream(ours))
             # Before the process is reaped: afterwards its CPU time is gone.
@@ -87,19 +91,23 @@ class Worker:
             answer.meta["result"]["sampling"] = sampling
         return answer
 
-    def _spawn(self, fd: int) -> subprocess.Popen[bytes]:
-        argv = [*worker_command(), "worker", "--fd", str(fd), "--lock-fd", str(self._lock_fd)]
-        with open(self._log_path, "ab", buffering=0) as log:
-            return subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(fd, self._lock_fd),
-                start_new_session=True,
-                cwd=os.path.dirname(self._log_path),
-                env=worker_environment(self._params["threads"]),
-            )
+    def _start(self) -> socket.socket:
+        """Starts a worker of this job's own; gives our end of its socket."""
+        lock = ("--lock-fd", str(self._lock_fd))
+        started = spawn(lock, (self._lock_fd,), self._params["threads"], self._log_path)
+        self._process = started.process
+        return started.ours
+
+    def _adopt(self, started: Started) -> Optional[socket.socket]:
+        """Takes a worker that waits; None where it died while it waited, which is no fault of this job."""
+        try:
+            os.replace(started.log_path, self._log_path)
+            started.give_lock(self._lock_fd)
+        except OSError:
+            started.end()
+            return None
+        self._process = started.process
+        return started.ours
 
     def _converse(self, stream: SocketStream) -> Optional[Frame]:
         """Sends the request and follows the worker to its last frame; None when it ends without one."""
@@ -196,6 +204,32 @@ class Worker:
         if fault.code in ("load_failed", "run_failed") and lines:
             fault.message += "; the runtime said: " + lines[-1][:200]
         return fault
+
+
+def spawn(arguments: Sequence[str], pass_fds: Sequence[int], threads: int, log_path: str) -> Started:
+    """Starts a worker in a session of its own, its output into the log. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs, open(log_path, "ab", buffering=0) as log:
+            process = subprocess.Popen(
+                [*worker_command(), "worker", "--fd", str(theirs.fileno()), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(theirs.fileno(), *pass_fds),
+                start_new_session=True,
+                cwd=os.path.dirname(log_path),
+                env=worker_environment(threads),
+            )
+    except BaseException:
+        ours.close()
+        raise
+    return Started(process, ours, log_path)
+
+
+def spawn_ahead(setting: Setting, log_path: str) -> Started:
+    """Starts a worker that imports its runtime and waits for a job. Raises OSError."""
+    return spawn(("--ahead", setting.to_argument()), (), setting.threads, log_path)
 
 
 def worker_command() -> List[str]:

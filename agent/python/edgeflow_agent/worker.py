@@ -13,9 +13,10 @@ import socket
 import sys
 import threading
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from edgeflow_agent import channel, sysinfo
+from edgeflow_agent.ahead import Setting, receive_lock
 from edgeflow_agent.faults import Fault
 from edgeflow_agent.wire import Frame, FrameType, Tensor, WireError, tensors_of, with_tensors
 
@@ -28,18 +29,66 @@ def main(fd: int, lock_fd: int) -> int:
 
     `lock_fd` is the device's job lock: this process keeps it held for as long as it lives.
     """
+    connection, interpreter_bytes = _begin(fd)
+    os.set_inheritable(lock_fd, False)
+    return _serve(connection, interpreter_bytes, None)
+
+
+def main_ahead(fd: int, setting: str) -> int:
+    """Imports the runtime of `setting` (ahead.Setting), waits for the job lock, then does as `main`."""
+    connection, interpreter_bytes = _begin(fd)
+    prepared = _prepare(Setting.from_argument(setting), memory=True)
+    if receive_lock(connection) is None:
+        return 0
+    return _serve(connection, interpreter_bytes, prepared)
+
+
+def _begin(fd: int) -> Tuple[socket.socket, Optional[int]]:
+    """The connection to the core, and the RSS of an interpreter that has done nothing yet."""
     _die_with_parent()
     _enable_fault_handler()
     os.set_inheritable(fd, False)
-    os.set_inheritable(lock_fd, False)
-    connection = socket.socket(fileno=fd)
-    interpreter_bytes = sysinfo.rss_bytes(os.getpid())
+    return socket.socket(fileno=fd), sysinfo.rss_bytes(os.getpid())
+
+
+class _Prepared(NamedTuple):
+    """A runtime that is imported, or why it is not; RSS where it was asked for, and how long it took."""
+
+    backend: Any
+    fault: Optional[Fault]
+    affinity: Optional[List[int]]
+    before_import: Optional[int]
+    imported: Optional[int]
+    import_ns: int
+
+
+def _prepare(setting: Setting, *, memory: bool) -> _Prepared:
+    backend, fault, affinity, before = None, None, None, None
+    begin_ns = time.monotonic_ns()
+    try:
+        affinity = _set_affinity(setting.affinity)
+        before = sysinfo.rss_bytes(os.getpid()) if memory else None
+        begin_ns = time.monotonic_ns()
+        if setting.site:
+            # Before the interpreter's own packages: the wheels were resolved as one set.
+            sys.path.insert(1, setting.site)
+        from edgeflow_agent.backends import base
+
+        backend = base.create(setting.backend)
+    except Fault as error:
+        fault = error
+    import_ns = time.monotonic_ns() - begin_ns
+    after = sysinfo.rss_bytes(os.getpid()) if memory else None
+    return _Prepared(backend, fault, affinity, before, after, import_ns)
+
+
+def _serve(connection: socket.socket, interpreter_bytes: Optional[int], prepared: Optional[_Prepared]) -> int:
     stream = channel.SocketStream(connection)
     request = stream.read_frame()
     if request is None:
         return 0
     threading.Thread(target=_exit_with_core, args=(connection,), daemon=True).start()
-    job = _Job(stream, request, interpreter_bytes)
+    job = _Job(stream, request, interpreter_bytes, prepared)
     try:
         answer = job.run()
     except Fault as fault:
@@ -59,7 +108,11 @@ def main(fd: int, lock_fd: int) -> int:
 
 class _Job:
     def __init__(
-        self, stream: channel.SocketStream, request: Frame, interpreter_bytes: Optional[int]
+        self,
+        stream: channel.SocketStream,
+        request: Frame,
+        interpreter_bytes: Optional[int],
+        prepared: Optional[_Prepared],
     ) -> None:
         self.phase = "start"
         self._stream = stream
@@ -69,25 +122,26 @@ class _Job:
         self._phases_ns: Dict[str, int] = {}
         self._phase_began_ns = time.monotonic_ns()
         self._progress_ns = 0
+        self._prepared = prepared
         self._backend: Any = None
 
     def run(self) -> Frame:
         params = self._params
-        affinity = _set_affinity(params["affinity"])
-        before_import = self._rss()
         self._enter("import")
-        if params.get("site"):
-            # Before the interpreter's own packages: the wheels were resolved as one set.
-            sys.path.insert(1, params["site"])
-        from edgeflow_agent.backends import base
-
+        prepared = self._prepared
+        if prepared is None:
+            # Only a memory job may read /proc between phases: others are timed.
+            prepared = _prepare(Setting.of(params), memory=params["kind"] == "memory")
+        if prepared.fault is not None:
+            raise prepared.fault
         # Kept to the end: freed while a fault passes by, a runtime prints complaints over the real reason.
-        backend = self._backend = base.create(params["backend"])
-        imported = self._rss()
+        backend = self._backend = prepared.backend
         self._enter("load")
+        self._phases_ns["import"] = prepared.import_ns
+        before_load = self._rss()
         backend.load(params["files"], params["options"], params["threads"])
         loaded = self._rss()
-        result: Dict[str, Any] = {"affinity": affinity}
+        result: Dict[str, Any] = {"affinity": prepared.affinity}
         tensors: List[Tensor] = []
         sets = _input_sets(self._tensors)
         self._enter("bind")
@@ -106,8 +160,8 @@ class _Job:
             for _ in range(params["plan"]["runs"] - 1):
                 backend.run()
             result["interpreter_bytes"] = self._interpreter_bytes
-            result["runtime_bytes"] = _grown(before_import, imported)
-            result["model_bytes"] = _grown(imported, loaded)
+            result["runtime_bytes"] = _grown(prepared.before_import, prepared.imported)
+            result["model_bytes"] = _grown(before_load, loaded)
             result["peak_rss_bytes"] = sysinfo.own_peak_rss_bytes()
         self._end_phase()
         result["runtime"] = backend.info().to_json()

@@ -83,6 +83,19 @@ class MemoryOutcome:
     peak_rss_bytes: int
 
 
+def prepare(
+    session: Calls, backend: str, *, threads: int, affinity: tuple[int, ...] | None, site: str | None
+) -> None:
+    """Has the agent start the worker of the job that comes next: its runtime loads while the host works."""
+    params = {
+        "backend": backend,
+        "threads": threads,
+        "affinity": None if affinity is None else list(affinity),
+        "site": site,
+    }
+    session.call("job.prepare", params, runtime=backend)
+
+
 def infer(session: Calls, spec: JobSpec, artifact: Artifact, samples: Sequence[Tensors]) -> list[Tensors]:
     """Runs each input set once on the device; outputs in the source model's names and layouts.
 

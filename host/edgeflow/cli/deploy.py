@@ -36,7 +36,7 @@ def deploy(
       edgeflow deploy zoo:ppocr-det -d local -r ncnn --precision fp16 --threads 2 --mode thorough
     """
     from edgeflow import api
-    from edgeflow.cli import console, render
+    from edgeflow.cli import console
 
     options = options_of(context)
     request = api.DeployRequest(
@@ -52,7 +52,12 @@ def deploy(
     )
     with options.progress() as progress:
         result = api.deploy(request, options.workspace(), progress)
-    options.show(result.document, render.result_view)
+    if options.as_json:
+        console.emit_json(result.document)
+    else:
+        from edgeflow.cli import render  # rich is slow to import, and of no use before there is a result
+
+        console.emit(render.result_view(result.document))
     if require_valid and result.validity != "valid":
         reasons = "; ".join(result.document["validity"]["reasons"])
         console.say(f"error: result {result.result_id} is {result.validity}: {reasons}")

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from edgeflow.agentlink import jobs
 from edgeflow.agentlink.jobs import JobSpec
 from edgeflow.agentlink.provision import Transfer, install_agent, push_artifact, started_core
 from edgeflow.agentlink.prune import prune
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from edgeflow.deploy.request import DeployRequest
     from edgeflow.deploy.resolve import ResolvedModel
     from edgeflow.devices.device import Device
+    from edgeflow.devices.transports.base import Channel
     from edgeflow.inputs.samples import Sample
     from edgeflow.progress import Progress
     from edgeflow.workspace import Workspace
@@ -41,6 +43,14 @@ class Placed:
     transfer: Transfer
 
 
+class _Connected(NamedTuple):
+    """A session, and the runtime that was brought for it."""
+
+    session: Calls
+    site: str | None
+    transfer: Transfer
+
+
 @contextmanager
 def placed(
     request: DeployRequest,
@@ -51,12 +61,11 @@ def placed(
 ) -> Iterator[Placed]:
     """The artifact of `model` on the device with an open session; both are let go of at the end.
 
-    What need not wait for each other does not: samples are decoded while the device is probed, and the agent
-    starts while the artifact is looked up or made.
+    What need not wait for each other does not: the agent starts while samples are decoded and the artifact is
+    looked up or made.
     """
     progress.step(f"probe {device_spec.name}")
     with ThreadPoolExecutor(1, "samples") as background, ExitStack() as held:
-        decoding = background.submit(gate_samples, model.recipe)
         device = held.enter_context(open_device(device_spec, workspace.home))
         preflight.check_device(
             request,
@@ -65,25 +74,37 @@ def placed(
             allowed=device_spec.runtimes,
         )
         preflight.check_runtime(request.runtime, device)
-        agent, agent_transfer = install_agent(device, workspace)
-        with started_core(agent) as core:
-            samples = decoding.result()
-            artifact = conversion.make_artifact(
-                model, request.runtime, request.precision, samples, workspace, progress
+        agent, transfer = install_agent(device, workspace)
+        threads = request.threads or device_spec.threads or 1
+
+        def connect(core: Channel | None) -> _Connected:
+            session = held.enter_context(Reattaching(agent, workspace.home, progress, core=core))
+            site, moved = provide_runtime(session, agent, device, request.runtime, workspace, progress)
+            return _Connected(session, site, moved)
+
+        # A core of our own keeps nobody waiting: its worker imports the runtime while the artifact is looked
+        # up or made. A daemon is not claimed before the slow work is done.
+        core = held.enter_context(started_core(agent))
+        decoding = background.submit(gate_samples, model.recipe)
+        connected = None if core is None else connect(core)
+        if connected is not None:
+            jobs.prepare(
+                connected.session,
+                request.runtime,
+                threads=threads,
+                affinity=request.affinity,
+                site=connected.site,
             )
-            progress.step(f"push to {device_spec.name}")
-            with Reattaching(agent, workspace.home, progress, core=core) as session:
-                site, site_transfer = provide_runtime(
-                    session, agent, device, request.runtime, workspace, progress
-                )
-                transfer = agent_transfer + site_transfer + push_artifact(session, agent, artifact, progress)
-                if transfer.pushed_bytes:
-                    prune(agent, progress)
-                spec = JobSpec.of(
-                    artifact,
-                    threads=request.threads or device_spec.threads or 1,
-                    affinity=request.affinity,
-                    accelerator=request.accelerator,
-                    site=site,
-                )
-                yield Placed(device, session, samples, artifact, spec, transfer)
+        samples = decoding.result()
+        artifact = conversion.make_artifact(
+            model, request.runtime, request.precision, samples, workspace, progress
+        )
+        session, site, moved = connected or connect(None)
+        progress.step(f"push to {device_spec.name}")
+        transfer += moved + push_artifact(session, agent, artifact, progress)
+        if transfer.pushed_bytes:
+            prune(agent, progress)
+        spec = JobSpec.of(
+            artifact, threads=threads, affinity=request.affinity, accelerator=request.accelerator, site=site
+        )
+        yield Placed(device, session, samples, artifact, spec, transfer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,13 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 KEPT = CHECKOUT / ".cache" / "tests"
+
+
+def pytest_configure() -> None:
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: Ctrl-C tests would prove
+    # nothing there. A handler of ours becomes the default again in every child.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def make_home(folder: Path) -> Path:

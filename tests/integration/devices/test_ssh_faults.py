@@ -123,6 +123,8 @@ def test_a_cut_link_ends_the_process_s_input_and_the_next_operation_connects_ane
 ) -> None:
     os.mkfifo(tmp_path / "ended")
     channel = transport.open_channel(["sh", "-c", f"cat; echo over > '{tmp_path}/ended'"])
+    channel.write(b"ready", timeout_s=10)
+    assert channel.read(10, timeout_s=20) == b"ready"  # it runs: before that, a cut can end it by SIGPIPE
     relay.cut()
     with pytest.raises(LinkLost, match="while reading from sh"):
         channel.read(10, timeout_s=20)

@@ -69,12 +69,12 @@ def _command(argv: List[str]) -> int:
     if command == "core":
         from edgeflow_agent import core
 
-        return core.run(work, own_build())
+        return core.run(work, own_build(), root=_root())
     from edgeflow_agent import daemon
 
     try:
         if command == "daemon":
-            return _print(daemon.start(work, own_build()))
+            return _print(daemon.start(work, own_build(), root=_root()))
         if command == "attach":
             return daemon.attach(work, own_build())
         if command == "status":
@@ -86,6 +86,11 @@ def _command(argv: List[str]) -> int:
         return EXIT_NO_DAEMON
     sys.stderr.write(USAGE)
     return EXIT_USAGE
+
+
+def _root() -> str:
+    """Where /sys is looked for: a test gives the agent a prepared tree."""
+    return os.environ.get("EDGEFLOW_AGENT_ROOT", "/")
 
 
 def _print(document: object) -> int:

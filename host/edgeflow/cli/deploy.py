@@ -19,6 +19,7 @@ def deploy(
     accelerator: opt.AcceleratorOption = "cpu",
     threads: opt.ThreadsOption = None,
     affinity: opt.AffinityOption = None,
+    governor: opt.GovernorOption = None,
     mode: Annotated[opt.Mode, typer.Option(help="How long to measure.")] = opt.Mode.quick,
     budget_s: Annotated[
         float | None, typer.Option("--budget-s", min=0.1, max=86400, help="Most seconds of measuring.")
@@ -47,6 +48,7 @@ def deploy(
         accelerator=accelerator,
         threads=threads,
         affinity=opt.parse_cores(affinity),
+        governor=governor,
         mode=mode.value,
         budget_s=budget_s,
     )

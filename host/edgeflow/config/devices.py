@@ -46,6 +46,7 @@ class _Settings(BaseModel):
     work_dir: str | None = None
     python: str | None = None
     threads: Annotated[int, Field(strict=True, gt=0)] | None = None
+    governor: Annotated[str, Field(pattern=r"^[a-z_]{1,15}$")] | None = None
 
     @field_validator("key", "known_hosts")
     @classmethod

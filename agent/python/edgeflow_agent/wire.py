@@ -185,7 +185,7 @@ class FrameParser:
     def feed(self, data: Buffer) -> List[Frame]:
         """The frames that `data` completes, in order. Raises WireError on what is not the protocol.
 
-        Frames that precede the fault in the same `data` are given: the last words of a process that then broke
+        Frames that precede the fault in the same `data` are given: last words of a process that then broke
         say how far it came. The next call, or `finish`, raises.
         """
         if self._failed is not None:

@@ -1,13 +1,12 @@
 """Every agent in a process of its own, and a client that speaks frames to it.
 
-A test that takes `agent` or `connect` runs once for each: `python` (a zipapp) and `native` (see native_agent.py).
+A test that takes `agent` or `connect` runs once for each: `python` (a zipapp) and `native` (native_agent.py).
 What is only about one of them says so: `@pytest.mark.parametrize("agent", ["python"], indirect=True)`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -116,7 +115,7 @@ class AgentSaid(Exception):
 
 @dataclass(frozen=True)
 class Agent:
-    """One agent. `runner` are the words before its path; `emulated` and `watched`: its memory is not its own."""
+    """One agent. `runner` are the words before its path; `emulated`, `watched`: its memory is not its own."""
 
     kind: str
     path: Path
@@ -151,7 +150,9 @@ def agent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         return Agent("python", built.path, (sys.executable,), built.build)
     path = native_program("edgeflow-agent")
     runner = tuple(native_agent.runner())
-    build = subprocess.run([*runner, path, "build"], capture_output=True, text=True, check=True).stdout.strip()
+    build = subprocess.run(
+        [*runner, path, "build"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     return Agent("native", path, runner, build, bool(runner), native_agent.sanitized())
 
 
@@ -167,9 +168,14 @@ def connect(agent: Agent, work: Path, tmp_path: Path) -> Iterator[Callable[..., 
     opened: list[Client] = []
 
     def open_client(
-        command: str = "core", token: str | None = "token", host: str = "host", *, python: str | None = None
+        command: str = "core",
+        token: str | None = "token",
+        host: str = "host",
+        *,
+        python: str | None = None,
+        argv: list[str] | None = None,
     ) -> Client:
-        argv = agent.argv(command, work)
+        argv = argv or agent.argv(command, work)
         client = Client(argv if python is None else [python, *argv[1:]], tmp_path / "stderr")
         opened.append(client)
         client.greeting = client.hello()  # type: ignore[attr-defined]

@@ -38,7 +38,8 @@ void fill(const Functions& api, Buffer* buffer) {
   size_t bytes = 0;
   void* memory = nullptr;
   failed |= api.packed_bytes(buffer, &bytes) | api.lock(buffer, &memory, kLockWrite);
-  for (size_t at = 0; at < bytes / sizeof(float); ++at) static_cast<float*>(memory)[at] = static_cast<float>(at % 251) / 251;
+  float* values = static_cast<float*>(memory);
+  for (size_t at = 0; at < bytes / sizeof(float); ++at) values[at] = static_cast<float>(at % 251) / 251;
   failed |= api.unlock(buffer);
 }
 

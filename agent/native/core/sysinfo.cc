@@ -10,6 +10,8 @@
 #include <memory>
 #include <utility>
 
+#include "common/text.h"
+
 namespace edgeflow {
 namespace {
 
@@ -92,9 +94,7 @@ std::optional<int64_t> process_ticks_in(std::string_view stat) {
 }
 
 std::optional<int64_t> number_in(std::string_view text) {
-  const size_t begin = text.find_first_not_of(" \t\n"), end = text.find_last_not_of(" \t\n");
-  if (begin == std::string_view::npos) return std::nullopt;
-  text = text.substr(begin, end + 1 - begin);
+  text = stripped(text);
   int64_t value = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || stop != text.data() + text.size()) return std::nullopt;

@@ -98,7 +98,8 @@ class NullBackend : public Backend {
                                  "load bind run");
     }
     for (const char* name : {"delay_ns", "allocate_bytes", "crash_after_runs"}) {
-      if (!all[name].is_count()) throw Fault("bad_request", std::string("null: ") + name + "=" + all[name].excerpt(40));
+      if (all[name].is_count()) continue;
+      throw Fault("bad_request", std::string("null: ") + name + "=" + all[name].excerpt(40) + " is not a count");
     }
     if (!all["print"].is_null() && !all["print"].is_string()) throw Fault("bad_request", "null: print is a text");
     return all;

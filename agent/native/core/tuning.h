@@ -7,15 +7,19 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace edgeflow {
+
+// What is to be set back, in the work folder.
+inline constexpr const char* kRestoreNote = "restore.json";
 
 // The settings of one device, kept in its work folder. The caller holds the device's job lock.
 class Tuning {
  public:
   // `root` is where /sys is looked for: "/" but for tests.
-  Tuning(const std::string& work, std::string root) : note_(work + "/restore.json"), root_(std::move(root)) {}
+  Tuning(const std::string& work, std::string root) : note_(work + "/" + kRestoreNote), root_(std::move(root)) {}
 
   // Whether something is to be set back.
   bool is_changed() const;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -330,7 +329,7 @@ def artifact(tmp_path: Path) -> Artifact:
 def session(agent: Any, tmp_path: Path) -> Iterator[AgentSession]:
     """A one-shot core that looks for its sensors under `tmp_path/root`."""
     transport = LocalTransport("board7")
-    argv = rooted_core(agent, tmp_path / "work", tmp_path / "root")
+    argv = agent.argv("core", tmp_path / "work", "--root", str(tmp_path / "root"))
     try:
         with AgentSession(transport.open_channel(argv), "board7") as opened:
             opened.attach("token", "host")

@@ -55,17 +55,17 @@ def run_folder(work: str, build: str) -> str:
     return folder
 
 
-def start(work: str, build: str, *, root: str = "/") -> Dict[str, Any]:
+def start(work: str, build: str) -> Dict[str, Any]:
     """Starts the daemon unless it runs, and returns once it listens. Raises Fault."""
     work = os.path.abspath(work)
     folder = run_folder(work, build)
     # One start at a time: whoever comes second finds the first one's daemon listening.
     with open(os.path.join(folder, START), "wb") as start_lock:
         fcntl.flock(start_lock.fileno(), fcntl.LOCK_EX)
-        return _start_locked(work, build, folder, root)
+        return _start_locked(work, build, folder)
 
 
-def _start_locked(work: str, build: str, folder: str, root: str) -> Dict[str, Any]:
+def _start_locked(work: str, build: str, folder: str) -> Dict[str, Any]:
     pid_fd = os.open(os.path.join(folder, PID), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     for attempt in range(END_RETRIES):
         try:
@@ -87,7 +87,7 @@ def _start_locked(work: str, build: str, folder: str, root: str) -> Dict[str, An
     child = os.fork()
     if child == 0:
         os.close(ready_read)
-        _become_daemon(work, build, folder, root, pid_fd, ready_write)
+        _become_daemon(work, build, folder, pid_fd, ready_write)
     os.close(ready_write)
     os.close(pid_fd)
     os.waitpid(child, 0)
@@ -171,7 +171,7 @@ def _connect(work: str, build: str) -> socket.socket:
     return connection
 
 
-def _become_daemon(work: str, build: str, folder: str, root: str, pid_fd: int, ready_fd: int) -> None:
+def _become_daemon(work: str, build: str, folder: str, pid_fd: int, ready_fd: int) -> None:
     """In the first child: detaches (setsid, second fork), then serves. Never returns."""
     code = 1
     try:
@@ -179,7 +179,7 @@ def _become_daemon(work: str, build: str, folder: str, root: str, pid_fd: int, r
         if os.fork() != 0:
             os._exit(0)
         _detach_descriptors(folder, (pid_fd, ready_fd))
-        code = _serve(work, build, folder, root, pid_fd, ready_fd)
+        code = _serve(work, build, folder, pid_fd, ready_fd)
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
     except Fault as fault:
@@ -209,10 +209,10 @@ def _detach_descriptors(folder: str, kept: "tuple[int, int]") -> None:
                 os.close(fd)
 
 
-def _serve(work: str, build: str, folder: str, root: str, pid_fd: int, ready_fd: int) -> int:
+def _serve(work: str, build: str, folder: str, pid_fd: int, ready_fd: int) -> int:
     os.ftruncate(pid_fd, 0)
     os.pwrite(pid_fd, b"%d\n" % os.getpid(), 0)
-    core = Core(WorkFolder(work), build, persistent=True, root=root)
+    core = Core(WorkFolder(work), build, persistent=True)
     os.chdir(folder)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(SOCKET)  # of a daemon that was killed: ours is the lock, so nobody listens there

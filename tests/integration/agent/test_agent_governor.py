@@ -18,16 +18,21 @@ HANG = {"crash": "hang"}
 
 
 @pytest.fixture
-def cpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two CPUs as /sys shows them, each with a policy of its own; the agent finds them there."""
+def cpus(tmp_path: Path) -> Path:
+    """Two CPUs as /sys shows them, each with a policy of its own."""
     root = tmp_path / "root"
     for cpu, governor in enumerate(("schedutil", "powersave")):
         folder = root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq"
         folder.mkdir(parents=True)
         (folder / "scaling_governor").write_text(f"{governor}\n")
         (folder / "scaling_available_governors").write_text("performance powersave schedutil\n")
-    monkeypatch.setenv("EDGEFLOW_AGENT_ROOT", str(root))
     return root
+
+
+@pytest.fixture
+def core(connect: Callable[..., Any], agent: Any, work: Path, cpus: Path) -> Callable[[], Any]:
+    """Opens a connection to a core of its own, which finds these CPUs."""
+    return lambda: connect(argv=agent.argv("core", work, "--root", str(cpus)))
 
 
 def governors(root: Path) -> list[str]:
@@ -35,10 +40,8 @@ def governors(root: Path) -> list[str]:
     return [file.read_text().strip() for file in files]
 
 
-def test_it_is_set_while_the_job_runs_and_set_back(
-    connect: Callable[..., Any], cpus: Path, work: Path
-) -> None:
-    client = connect()
+def test_it_is_set_while_the_job_runs_and_set_back(core: Callable[[], Any], cpus: Path, work: Path) -> None:
+    client = core()
     job = client.start("infer", [X], options=HANG, governor="performance")
     client.send("job.wait", job=job)
     client.until_phase("first")
@@ -53,9 +56,9 @@ def test_it_is_set_while_the_job_runs_and_set_back(
 
 
 def test_the_result_names_it_and_only_the_cpus_of_the_job_are_changed(
-    connect: Callable[..., Any], cpus: Path
+    core: Callable[[], Any], cpus: Path
 ) -> None:
-    client = connect()
+    client = core()
     assert client.job("infer", [X])["governor"] is None
     assert client.job("infer", [X], governor="performance")["governor"] == "performance"
     if hasattr(os, "sched_setaffinity") and 0 in os.sched_getaffinity(0):
@@ -69,15 +72,15 @@ def test_the_result_names_it_and_only_the_cpus_of_the_job_are_changed(
 
 
 def test_a_core_that_was_killed_leaves_a_note_for_the_next_one(
-    connect: Callable[..., Any], cpus: Path, work: Path
+    core: Callable[[], Any], cpus: Path, work: Path
 ) -> None:
-    client = connect()
+    client = core()
     client.send("job.wait", job=client.start("infer", [X], options=HANG, governor="performance"))
     client.until_phase("first")
     client.process.kill()
     client.process.wait()
     assert governors(cpus) == ["performance", "performance"]
-    connect()
+    core()
     assert governors(cpus) == ["schedutil", "powersave"] and not (work / "restore.json").exists()
 
 
@@ -93,9 +96,9 @@ def test_a_core_that_was_killed_leaves_a_note_for_the_next_one(
     ],
 )
 def test_what_the_device_does_not_have_is_refused(
-    connect: Callable[..., Any], cpus: Path, said: Any, governor: Any, code: str, words: str
+    core: Callable[[], Any], cpus: Path, said: Any, governor: Any, code: str, words: str
 ) -> None:
-    client = connect()
+    client = core()
     with pytest.raises(said) as refused:
         client.job("infer", [X], governor=governor)
     assert refused.value.code == code and words in refused.value.message
@@ -103,9 +106,9 @@ def test_what_the_device_does_not_have_is_refused(
 
 
 def test_without_any_governor_it_is_refused(
-    connect: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Any
+    connect: Callable[..., Any], agent: Any, work: Path, tmp_path: Path, said: Any
 ) -> None:
-    monkeypatch.setenv("EDGEFLOW_AGENT_ROOT", str(tmp_path / "nothing"))
+    client = connect(argv=agent.argv("core", work, "--root", str(tmp_path / "nothing")))
     with pytest.raises(said, match="no frequency governor") as refused:
-        connect().job("infer", [X], governor="performance")
+        client.job("infer", [X], governor="performance")
     assert refused.value.code == "unsupported_setting"

@@ -20,7 +20,8 @@ from edgeflow.devices.transports.adb import AdbTransport
 from edgeflow.devices.transports.adb_server import AdbServer, adb_program
 from edgeflow.errors import EdgeflowError
 from edgeflow.lab import lab as labs
-from edgeflow.lab.namespaces import Guest, set_link
+from edgeflow.lab.guests import Guest
+from edgeflow.lab.network import set_link
 from edgeflow.progress import Silent
 
 KEPT = Path(__file__).resolve().parents[2] / ".cache" / "tests" / "lab"

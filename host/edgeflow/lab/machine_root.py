@@ -40,7 +40,9 @@ _MASKED_UNITS = (
     "systemd-sysext.socket", "systemd-sysusers.service", "systemd-tpm2-setup.service",
     "systemd-tpm2-setup-early.service", "systemd-update-done.service",
 )  # fmt: skip
-_PASSWD = "messagebus:x:101:65534::/nonexistent:/usr/sbin/nologin\n"  # whom dbus runs as
+# Whom dbus runs as.
+_PASSWD = "messagebus:x:101:101::/nonexistent:/usr/sbin/nologin\n"
+_GROUP = "messagebus:x:101:\n"
 _PAM = {
     "other": "auth required pam_deny.so\naccount required pam_permit.so\nsession required pam_permit.so\n",
     "systemd-user": "account required pam_permit.so\nsession required pam_permit.so\n"
@@ -59,7 +61,7 @@ def has_systemd(device: LabDevice) -> bool:
 
 def made_from(device: LabDevice) -> list[str]:
     """What a disk depends on through this module."""
-    return [_daemon(device), _INIT, *_MASKED_UNITS, _PASSWD, str(_PAM), _properties(device)]
+    return [_daemon(device), _INIT, *_MASKED_UNITS, _PASSWD, _GROUP, str(_PAM), _properties(device)]
 
 
 def prepare(root: Path, device: LabDevice) -> None:
@@ -102,8 +104,9 @@ def _prepare_systemd(root: Path, device: LabDevice) -> None:
     _link(units / "multi-user.target.wants/ssh.service", "/usr/lib/systemd/system/ssh.service")
     for name, text in _PAM.items():
         (etc / "pam.d" / name).write_text(text)
-    with (etc / "passwd").open("a") as passwd:
-        passwd.write(_PASSWD)
+    for name, lines in (("passwd", _PASSWD), ("group", _GROUP)):
+        with (etc / name).open("a") as table:
+            table.write(lines)
     (etc / "hostname").write_text(f"{device.name}\n")
     (etc / "machine-id").write_text(f"{hashlib.sha256(device.name.encode()).hexdigest()[:32]}\n")
     lingering = root / "var/lib/systemd/linger" / LINUX_USER

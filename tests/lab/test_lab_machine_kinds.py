@@ -1,4 +1,4 @@
-"""The phone and the Raspberry Pi as whole machines: what they say they are, and that they stand a power cut."""
+"""The phone and the Raspberry Pi as whole machines: what they say they are, and a power cut."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edgeflow.devices.transports.adb import AdbTransport
 from edgeflow.errors import DeviceError
 from edgeflow.lab import lab as labs
 from edgeflow.lab.network import set_link
+from edgeflow.lab.sensors import BATTERY
 from edgeflow.progress import Silent
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 PHONE, PI = "lab-phone-vm", "lab-pi3"
+KNOBS = "/sys/module/lab_battery/parameters"
 WORK = PurePosixPath("/data/local/tmp/edgeflow")
 
 
@@ -44,7 +46,7 @@ def test_a_phone_with_a_battery_reboots_and_loses_power_in_a_push(lab: Lab, tmp_
         assert "battery" in facts.thermal_zones.values()
 
         transport = AdbTransport(PHONE, address=lab.spec(PHONE).address)
-        told = "echo 55 > /sys/module/lab_battery/parameters/capacity; cat /sys/class/power_supply/battery/capacity"
+        told = f"echo 55 > {KNOBS}/capacity; cat {BATTERY}/capacity"
         assert transport.run(["sh", "-c", told], timeout_s=20).text == "55\n"
         with pytest.raises(DeviceError, match=PHONE):
             transport.push(source, WORK / "model", progress=cut)

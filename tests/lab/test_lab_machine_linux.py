@@ -93,6 +93,13 @@ def result_ids(lab: Lab) -> set[str]:
     return {result["result_id"] for result in lab.edgeflow("results", "list", "--json").document["results"]}
 
 
+def await_daemon(lab: Lab) -> None:
+    """Until the service's daemon is back, which systemd starts some seconds after sshd."""
+    deadline = time.monotonic() + 120
+    while not lab.edgeflow("agent", "status", "-d", NAME, "--json").document["running"]:
+        assert time.monotonic() < deadline, "the service did not come back"
+
+
 @contextmanager
 def battery_that_follows_the_worker(lab: Lab) -> Iterator[None]:
     transport = open_transport(lab.spec(NAME))
@@ -142,11 +149,8 @@ def test_no_energy_while_the_battery_is_charged(lab: Lab, machine: str, model: P
 def test_a_reboot_in_the_middle_of_a_job_loses_the_job_and_nothing_else(
     lab: Lab, machine: str, model: Path
 ) -> None:
-    """Also: a daemon that is a service comes back by itself, though the reset came without a warning."""
     started = lab.edgeflow("agent", "start", "-d", NAME, "--service", "--json")
     assert started.code == 0, started.err
-    assert started.document["service"]
-    assert "linger" not in started.err
     before = result_ids(lab)
     words = ("deploy", model, "-d", NAME, "-r", "ncnn", "--mode", "sustained")
     with lab.edgeflow_started(*words) as process:
@@ -160,9 +164,7 @@ def test_a_reboot_in_the_middle_of_a_job_loses_the_job_and_nothing_else(
     ways = ("its daemon ended", "its daemon was started anew", "the agent died while job")
     assert error.startswith(tuple(f"error: {NAME}: {way}" for way in ways)), error
     assert result_ids(lab) == before
-    deadline = time.monotonic() + 120
-    while not lab.edgeflow("agent", "status", "-d", NAME, "--json").document["running"]:
-        assert time.monotonic() < deadline, "the service did not come back"
+    await_daemon(lab)
     assert deploy(lab, model)["agent"]["carrier"] == "daemon"
 
 
@@ -200,9 +202,13 @@ def test_a_power_cut_in_the_middle_of_a_push_leaves_whole_files_or_none(
         transport.close()
 
 
-def test_the_command_line_cuts_the_power_and_gives_it_back(lab: Lab, machine: str) -> None:
+def test_the_power_goes_right_after_a_service_was_started_and_comes_back(lab: Lab, machine: str) -> None:
+    assert lab.edgeflow("agent", "uninstall", "-d", NAME, "--force").code == 0
     on_device(lab, "echo kept > /home/edge/note && sync /home/edge/note")
     address = lab.guest(NAME).address
+    started = lab.edgeflow("agent", "start", "-d", NAME, "--service", "--json")
+    assert started.document["service"], started.err
+    assert "linger" not in started.err
     done = lab.edgeflow("lab", "power-cut", NAME)
     assert done.code == 0, done.err
     assert f"{NAME}       off" in done.out
@@ -211,6 +217,7 @@ def test_the_command_line_cuts_the_power_and_gives_it_back(lab: Lab, machine: st
     assert lab.edgeflow("lab", "up", NAME).code == 0
     assert lab.guest(NAME).address == address
     assert on_device(lab, "cat /home/edge/note") == "kept\n"
+    await_daemon(lab)
     refused = lab.edgeflow("lab", "power-cut", "lab-arm64")
     assert refused.code == 2
     assert "is no virtual machine" in refused.error_line

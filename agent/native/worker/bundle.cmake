@@ -1,0 +1,27 @@
+# The C library of the compiler into the site of a dynamic worker. The dynamic loader lies there as `ld.so`: the core
+# starts it with the site as its library path, so nothing of the device's own system is used.
+if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  message(FATAL_ERROR "a worker of ${EDGEFLOW_RUNTIME} needs g++ for the target: its C library goes to the device "
+                      "(${CMAKE_CXX_COMPILER_ID} brings none)")
+endif()
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
+  set(LOADER ld-linux-aarch64.so.1)
+elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+  set(LOADER ld-linux-x86-64.so.2)
+else()
+  message(FATAL_ERROR "no ${EDGEFLOW_RUNTIME} for ${CMAKE_SYSTEM_PROCESSOR}")
+endif()
+foreach(NAME ${LOADER} libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libgcc_s.so.1 libstdc++.so.6)
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=${NAME}
+                  OUTPUT_VARIABLE FOUND OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  if(NOT IS_ABSOLUTE "${FOUND}")
+    message(FATAL_ERROR "${CMAKE_CXX_COMPILER} has no ${NAME}")
+  endif()
+  get_filename_component(FOUND ${FOUND} REALPATH)
+  set(AS ${NAME})
+  if(NAME STREQUAL LOADER)
+    set(AS ld.so)
+  endif()
+  add_custom_command(TARGET worker POST_BUILD COMMAND ${CMAKE_COMMAND} -E copy ${FOUND} ${SITE}/${AS} VERBATIM)
+  add_custom_command(TARGET worker POST_BUILD COMMAND ${CMAKE_STRIP} --strip-unneeded ${SITE}/${AS} VERBATIM)
+endforeach()

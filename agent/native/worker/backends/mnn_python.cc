@@ -1,27 +1,19 @@
 // Data of Python that MNN's library names. Nothing reads it: the part of the library that would is never called.
+#define EDGEFLOW_DATA_OF_PYTHON(name) \
+  extern __attribute__((visibility("default"))) char name[1024]; \
+  char name[1024] = {}
+
 extern "C" {
-extern char PyCapsule_Type[1024];
-char PyCapsule_Type[1024] = {};
-extern char PyEllipsis_Type[1024];
-char PyEllipsis_Type[1024] = {};
-extern char PyExc_Exception[1024];
-char PyExc_Exception[1024] = {};
-extern char PyExc_ModuleNotFoundError[1024];
-char PyExc_ModuleNotFoundError[1024] = {};
-extern char PyExc_RuntimeError[1024];
-char PyExc_RuntimeError[1024] = {};
-extern char PyExc_TypeError[1024];
-char PyExc_TypeError[1024] = {};
-extern char PyExc_ValueError[1024];
-char PyExc_ValueError[1024] = {};
-extern char PyFloat_Type[1024];
-char PyFloat_Type[1024] = {};
-extern char PySlice_Type[1024];
-char PySlice_Type[1024] = {};
-extern char _Py_FalseStruct[1024];
-char _Py_FalseStruct[1024] = {};
-extern char _Py_NoneStruct[1024];
-char _Py_NoneStruct[1024] = {};
-extern char _Py_TrueStruct[1024];
-char _Py_TrueStruct[1024] = {};
+EDGEFLOW_DATA_OF_PYTHON(PyCapsule_Type);
+EDGEFLOW_DATA_OF_PYTHON(PyEllipsis_Type);
+EDGEFLOW_DATA_OF_PYTHON(PyExc_Exception);
+EDGEFLOW_DATA_OF_PYTHON(PyExc_ModuleNotFoundError);
+EDGEFLOW_DATA_OF_PYTHON(PyExc_RuntimeError);
+EDGEFLOW_DATA_OF_PYTHON(PyExc_TypeError);
+EDGEFLOW_DATA_OF_PYTHON(PyExc_ValueError);
+EDGEFLOW_DATA_OF_PYTHON(PyFloat_Type);
+EDGEFLOW_DATA_OF_PYTHON(PySlice_Type);
+EDGEFLOW_DATA_OF_PYTHON(_Py_FalseStruct);
+EDGEFLOW_DATA_OF_PYTHON(_Py_NoneStruct);
+EDGEFLOW_DATA_OF_PYTHON(_Py_TrueStruct);
 }

@@ -84,7 +84,7 @@ def on_device(lab: Lab, script: str) -> str:
 
 
 def deploy(lab: Lab, model: Path) -> dict[str, Any]:
-    done = lab.edgeflow("deploy", model, "-d", NAME, "-r", "ncnn", "--budget-s", "4", "--json")
+    done = lab.edgeflow("deploy", model, "-d", NAME, "-r", "ncnn", "--budget-s", "3", "--json")
     assert done.code == 0, done.err
     return done.document
 
@@ -128,9 +128,6 @@ def test_energy_is_what_the_battery_gave_for_the_inferences(lab: Lab, machine: s
     assert 0 < energy["uncertainty_mj"] < 0.05 * known_mj
     assert abs(energy["mj_per_inference"] - known_mj) <= 2 * energy["uncertainty_mj"]
     assert energy["idle_mw"] == pytest.approx(-IDLE_UA / 1000 * VOLTAGE_V, rel=0.05)
-    # The loop did nothing but inferences, as those that the latency pass timed.
-    each_ms = 1000 * energy["window_s"] / energy["inferences"]
-    assert 0.3 * result["latency_ms"]["median"] < each_ms < 3 * result["latency_ms"]["median"]
     assert result["device"]["facts"]["emulated"]
     assert result["validity"]["state"] == "invalid"
 

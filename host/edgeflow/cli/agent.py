@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgeflow.cli.context import options_of
-from edgeflow.cli.options import DeviceOption
+from edgeflow.cli.options import AgentOption, DeviceOption, kind_of
 
 app = typer.Typer(
     help="The agent on a device: install it, run it as a daemon, remove it.", no_args_is_help=True
@@ -18,6 +18,7 @@ app = typer.Typer(
 def install(
     context: typer.Context,
     device: DeviceOption = "local",
+    agent: AgentOption = None,
     runtime: Annotated[
         list[str] | None, typer.Option("--runtime", "-r", help="Also bring this runtime; may be repeated.")
     ] = None,
@@ -29,9 +30,13 @@ def install(
 
     options = options_of(context)
     with options.progress() as progress:
-        document = api.agent_install(device, runtime or (), options.workspace(), progress)
+        document = api.agent_install(
+            device, runtime or (), options.workspace(), progress, agent=kind_of(agent)
+        )
         if service:
-            started = api.agent_start(device, options.workspace(), progress, service=True)
+            started = api.agent_start(
+                device, options.workspace(), progress, service=True, agent=kind_of(agent)
+            )
             document["service"] = started["service"]
     options.show(document, render.agent_install_view)
 
@@ -40,6 +45,7 @@ def install(
 def start(
     context: typer.Context,
     device: DeviceOption = "local",
+    agent: AgentOption = None,
     service: Annotated[
         bool, typer.Option("--service", help="As a systemd user unit, so that it comes back after a reboot.")
     ] = False,
@@ -50,18 +56,21 @@ def start(
 
     options = options_of(context)
     with options.progress() as progress:
-        document = api.agent_start(device, options.workspace(), progress, service=service)
+        document = api.agent_start(
+            device, options.workspace(), progress, service=service, agent=kind_of(agent)
+        )
     options.show(document, render.agent_view)
 
 
 @app.command("status")
-def status(context: typer.Context, device: DeviceOption = "local") -> None:
+def status(context: typer.Context, device: DeviceOption = "local", agent: AgentOption = None) -> None:
     """Tell whether the daemon runs, its version, its runtimes and who uses it."""
     from edgeflow import api
     from edgeflow.cli import render
 
     options = options_of(context)
-    document = api.agent_status(device, options.workspace())
+    with options.progress() as progress:
+        document = api.agent_status(device, options.workspace(), progress, agent=kind_of(agent))
     options.show(document, render.agent_view)
 
 
@@ -69,6 +78,7 @@ def status(context: typer.Context, device: DeviceOption = "local") -> None:
 def stop(
     context: typer.Context,
     device: DeviceOption = "local",
+    agent: AgentOption = None,
     force: Annotated[bool, typer.Option("--force", help="Stop it even while a job runs.")] = False,
 ) -> None:
     """Stop the daemon. Refused while a job runs, unless --force."""
@@ -76,7 +86,8 @@ def stop(
     from edgeflow.cli import render
 
     options = options_of(context)
-    document = api.agent_stop(device, options.workspace(), force=force)
+    with options.progress() as progress:
+        document = api.agent_stop(device, options.workspace(), progress, force=force, agent=kind_of(agent))
     options.show(document, render.agent_view)
 
 
@@ -84,6 +95,7 @@ def stop(
 def logs(
     context: typer.Context,
     device: DeviceOption = "local",
+    agent: AgentOption = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10000, help="How many of the last.")] = 50,
 ) -> None:
     """Print the daemon's last log lines."""
@@ -91,7 +103,8 @@ def logs(
     from edgeflow.cli import console
 
     options = options_of(context)
-    document = api.agent_logs(device, lines, options.workspace())
+    with options.progress() as progress:
+        document = api.agent_logs(device, lines, options.workspace(), progress, agent=kind_of(agent))
     if options.as_json:
         console.emit_json(document)
     else:
@@ -103,6 +116,7 @@ def logs(
 def prune(
     context: typer.Context,
     device: DeviceOption = "local",
+    agent: AgentOption = None,
     max_mib: Annotated[int, typer.Option("--max-mib", min=0, help="Keep the work folder below this.")] = 2048,
 ) -> None:
     """Remove what was used longest ago on the device; deploy does it by itself at 2 GiB."""
@@ -111,7 +125,7 @@ def prune(
 
     options = options_of(context)
     with options.progress() as progress:
-        document = api.agent_prune(device, max_mib << 20, options.workspace(), progress)
+        document = api.agent_prune(device, max_mib << 20, options.workspace(), progress, agent=kind_of(agent))
     options.show(document, render.agent_prune_view)
 
 
@@ -119,6 +133,7 @@ def prune(
 def uninstall(
     context: typer.Context,
     device: DeviceOption = "local",
+    agent: AgentOption = None,
     force: Annotated[bool, typer.Option("--force", help="Even while a job runs.")] = False,
 ) -> None:
     """Stop the daemon and its service, and remove everything that edgeflow put on the device."""
@@ -126,5 +141,8 @@ def uninstall(
     from edgeflow.cli import render
 
     options = options_of(context)
-    document = api.agent_uninstall(device, options.workspace(), force=force)
+    with options.progress() as progress:
+        document = api.agent_uninstall(
+            device, options.workspace(), progress, force=force, agent=kind_of(agent)
+        )
     options.show(document, render.agent_uninstall_view)

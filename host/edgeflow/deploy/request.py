@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgeflow.config.devices import AgentKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +15,7 @@ class DeployRequest:
 
     `model`: a path, a recipe, `zoo:NAME`, or None for this folder's edgeflow.yaml, else the zoo's demo
     model. `threads` and `affinity` None: the device's entry decides, else one thread anywhere.
-    `budget_s` None: the mode's own.
+    `budget_s` None: the mode's own. `agent` None: the device's entry decides, else auto.
     """
 
     model: str | None = None
@@ -23,3 +27,4 @@ class DeployRequest:
     affinity: tuple[int, ...] | None = None
     mode: str = "quick"
     budget_s: float | None = None
+    agent: AgentKind | None = None

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DeployRequest",
+    "agent_build",
+    "agent_bundle",
     "agent_install",
     "agent_logs",
     "agent_prune",
@@ -42,6 +44,9 @@ __all__ = [
     "run",
     "scan_devices",
     "show_result",
+    "toolchain_doctor",
+    "toolchain_install",
+    "toolchain_list",
     "zoo_list",
     "zoo_path",
     "zoo_pull",
@@ -149,6 +154,65 @@ def device_facts(name: str, workspace: Workspace) -> Document:
     from edgeflow.devices import documents
 
     return documents.facts_document(name, workspace)
+
+
+def agent_build(
+    target: str,
+    runtimes: Sequence[str],
+    *,
+    layers: str = "all",
+    compiler: str = "auto",
+    runtime_dirs: Sequence[str] = (),
+    output: Path | None = None,
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+) -> Document:
+    """The native agent and workers for a target (schema edgeflow.agent-build/1)."""
+    from edgeflow.toolchain import documents
+
+    return documents.build_document(
+        target, runtimes, layers, compiler, runtime_dirs, output, workspace, progress
+    )
+
+
+def agent_bundle(
+    targets: Sequence[str],
+    runtimes: Sequence[str],
+    folder: Path,
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+) -> Document:
+    """Agents for many targets in one checksummed archive (schema edgeflow.agent-bundle-build/1)."""
+    from edgeflow.toolchain import documents
+
+    return documents.bundle_document(targets, runtimes, folder, workspace, progress)
+
+
+def toolchain_list(workspace: Workspace, progress: Progress = _SILENT) -> Document:
+    """Targets, compilers and runtimes of the native agent (schema edgeflow.toolchain/1)."""
+    from edgeflow.toolchain import documents
+
+    return documents.list_document(workspace, progress)
+
+
+def toolchain_install(
+    targets: Sequence[str],
+    runtimes: Sequence[str],
+    compiler: str,
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+) -> Document:
+    """Brings what building needs and is not there (schema edgeflow.toolchain-install/1)."""
+    from edgeflow.toolchain import documents
+
+    return documents.install_document(targets, runtimes, compiler, workspace, progress)
+
+
+def toolchain_doctor(workspace: Workspace, progress: Progress = _SILENT) -> Document:
+    """What building needs, part by part (schema edgeflow.doctor/1)."""
+    from edgeflow.toolchain import documents
+
+    return documents.doctor_document(workspace, progress)
 
 
 def agent_install(

@@ -2,16 +2,83 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgeflow.cli.context import options_of
-from edgeflow.cli.options import AgentOption, DeviceOption, kind_of
+from edgeflow.cli.options import AgentOption, CompilerOption, DeviceOption, kind_of
 
 app = typer.Typer(
     help="The agent on a device: install it, run it as a daemon, remove it.", no_args_is_help=True
 )
+
+
+@app.command("build")
+def build(
+    context: typer.Context,
+    target: Annotated[str, typer.Option("--target", help="What to build for: edgeflow toolchain list.")],
+    runtime: Annotated[
+        list[str] | None, typer.Option("--runtime", "-r", help="And this runtime's worker; may be repeated.")
+    ] = None,
+    layers: Annotated[
+        str, typer.Option(help="all, or common: fewer layers of ncnn, in a quarter of the time.")
+    ] = "all",
+    compiler: CompilerOption = "auto",
+    runtime_dir: Annotated[
+        list[str] | None,
+        typer.Option("--runtime-dir", metavar="NAME=DIR", help="A runtime from a folder of yours."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Copy the programs there.")] = None,
+) -> None:
+    """Build the native agent, and workers, for a target. What was built before is not built again.
+
+    \b
+    Examples:
+      edgeflow agent build --target android-arm64-static --runtime ncnn
+      edgeflow agent build --target linux-armv7 --runtime ncnn --output out/
+    """
+    from edgeflow import api
+    from edgeflow.cli import render
+
+    options = options_of(context)
+    with options.progress() as progress:
+        document = api.agent_build(
+            target,
+            runtime or (),
+            layers=layers,
+            compiler=compiler,
+            runtime_dirs=runtime_dir or (),
+            output=output,
+            workspace=options.workspace(),
+            progress=progress,
+        )
+    options.show(document, render.agent_build_view)
+
+
+@app.command("bundle")
+def bundle(
+    context: typer.Context,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="For this target; may be repeated. Default: all.")
+    ] = None,
+    runtime: Annotated[
+        list[str] | None, typer.Option("--runtime", "-r", help="This runtime; may be repeated. Default: all.")
+    ] = None,
+) -> None:
+    """Build every target into one archive with checksums, for hosts that have no compiler.
+
+    Such a host takes it from EDGEFLOW_AGENT_BUNDLE, or from the folder agent-bundle in EDGEFLOW_HOME.
+    """
+    from edgeflow import api
+    from edgeflow.cli import render
+
+    options = options_of(context)
+    with options.progress() as progress:
+        document = api.agent_bundle(target or (), runtime or (), output, options.workspace(), progress)
+    options.show(document, render.agent_bundle_view)
 
 
 @app.command("install")

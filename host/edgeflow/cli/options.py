@@ -62,6 +62,9 @@ AgentOption = Annotated[
     Agent | None,
     typer.Option("--agent", help="Which agent the device gets. Default: the device's entry, else auto."),
 ]
+CompilerOption = Annotated[
+    str, typer.Option("--compiler", help="auto, ndk, gcc or zig. Default: the best there is.")
+]
 OutputFolder = Annotated[
     Path | None, typer.Option("--output", "-o", help="A folder to copy the artifact to.")
 ]

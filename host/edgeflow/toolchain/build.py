@@ -13,7 +13,7 @@ from edgeflow import __version__, resources
 from edgeflow.toolchain import fetch, libraries
 from edgeflow.toolchain.cmake import build_project
 from edgeflow.toolchain.compilers import Compiler, find_compiler
-from edgeflow.toolchain.runtimes import Runtime, load_runtimes, runtime_named, user_folder
+from edgeflow.toolchain.runtimes import Runtime, files_for, load_runtimes, runtime_named, user_folder
 from edgeflow.toolchain.store import BuildStore, build_folder, key_of
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Builder:
             definitions["EDGEFLOW_RUNTIME_DIR"] = str(self._library(runtime))
         build = self._project(f"{runtime} worker", definitions, [WORKER], scratch)
         shutil.copy2(build / WORKER, folder / WORKER)
-        for file in runtime_named(runtime, self.runtimes).files.get(self.target.name, ()):
+        for file in files_for(runtime_named(runtime, self.runtimes), self.target):
             shutil.copy2(fetch.device_file(file, self.store, self.progress), folder / file.file)
 
     def _library(self, runtime: str) -> Path:

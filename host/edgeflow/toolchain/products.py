@@ -10,7 +10,7 @@ from edgeflow.errors import DeviceError, EdgeflowError
 from edgeflow.toolchain import libraries
 from edgeflow.toolchain.build import NULL, Agent, Builder, Worker
 from edgeflow.toolchain.bundle import Bundle, find_bundle
-from edgeflow.toolchain.runtimes import load_runtimes
+from edgeflow.toolchain.runtimes import files_for, load_runtimes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ def offered(target: Target) -> list[str]:
     return [
         name
         for name, runtime in load_runtimes().items()
-        if name in libraries.RECIPES or target.name in runtime.files or target.code_name in runtime.files
+        if name in libraries.RECIPES or files_for(runtime, target)
     ]
 
 

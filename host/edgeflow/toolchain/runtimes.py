@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,9 @@ from edgeflow import resources
 from edgeflow.config.suggest import did_you_mean
 from edgeflow.config.yaml_source import load_yaml
 from edgeflow.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeflow.toolchain.targets import Target
 
 FILE_NAME = "runtimes.yaml"
 OVERRIDE = "EDGEFLOW_RUNTIME_DIR_"
@@ -71,6 +74,11 @@ class Runtime(_Strict):
     licence: str
     files: Mapping[str, tuple[DeviceFile, ...]] = {}
     build: tuple[BuildSource, ...] = ()
+
+
+def files_for(runtime: Runtime, target: Target) -> tuple[DeviceFile, ...]:
+    """What lies beside the worker; programs of Android's static targets are those of Linux."""
+    return runtime.files.get(target.name) or runtime.files.get(target.code_name) or ()
 
 
 class _RuntimesFile(_Strict):

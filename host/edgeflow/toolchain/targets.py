@@ -52,7 +52,7 @@ _X86_64 = _linux("linux-x86_64", "x86_64", "x86_64-linux-gnu", "x86_64-linux-mus
 TARGETS = {
     target.name: target
     for target in (
-        Target(HOST, HOST, platform.machine()),
+        Target(HOST, HOST, platform.machine(), code=f"{sys.platform}-{platform.machine()}"),
         _AARCH64,
         _ARMV7,
         _X86_64,

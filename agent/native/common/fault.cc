@@ -6,6 +6,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "common/text.h"
+
 namespace edgeflow {
 namespace {
 
@@ -21,7 +23,8 @@ std::string text_of(const Json& value) { return value.is_string() ? value.as_str
 }  // namespace
 
 Json Fault::to_meta() const {
-  return Json::Object{{"code", code}, {"message", message}, {"phase", phase}, {"detail", detail}};
+  // A path within it may hold bytes that are not UTF-8.
+  return Json::Object{{"code", code}, {"message", valid_utf8(message)}, {"phase", valid_utf8(phase)}, {"detail", detail}};
 }
 
 Fault Fault::from_meta(const Json& error) {

@@ -15,9 +15,11 @@ constexpr size_t kChunkBytes = size_t{1} << 20;
 
 [[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 
-void wait_for(int fd, short events) {
+void wait_for(int fd, short events, int timeout_ms) {
   pollfd waiting{fd, events, 0};
-  if (::poll(&waiting, 1, -1) < 0 && errno != EINTR) fail("poll");
+  const int ready = ::poll(&waiting, 1, timeout_ms);
+  if (ready == 0) errno = ETIMEDOUT;
+  if (ready == 0 || (ready < 0 && errno != EINTR)) fail("the peer");
 }
 
 }  // namespace
@@ -51,7 +53,7 @@ void Stream::write_frame(const Frame& frame) {
     }
     const ssize_t written = ::writev(write_fd_, parts + first, static_cast<int>(2 - first));
     if (written < 0) {
-      if (errno == EAGAIN) wait_for(write_fd_, POLLOUT);
+      if (errno == EAGAIN) wait_for(write_fd_, POLLOUT, timeout_ms_);
       else if (errno != EINTR) fail("write");
       continue;
     }
@@ -69,19 +71,32 @@ void Stream::write_frame(const Frame& frame) {
 bool Stream::read_exactly(char* target, size_t count, bool may_end) {
   size_t got = 0;
   while (got < count) {
-    const ssize_t found = ::read(read_fd_, target + got, count - got);
+    const ssize_t found = await_input() ? ::read(read_fd_, target + got, count - got) : 0;
     if (found > 0) {
       got += static_cast<size_t>(found);
     } else if (found == 0) {
       if (got == 0 && may_end) return false;
       throw WireError("the stream ends within a frame");
     } else if (errno == EAGAIN) {
-      wait_for(read_fd_, POLLIN);
+      wait_for(read_fd_, POLLIN, timeout_ms_);
     } else if (errno != EINTR) {
       fail("read");
     }
   }
   return true;
+}
+
+// False where the stream was woken to end.
+bool Stream::await_input() {
+  if (wake_fd_ < 0 && timeout_ms_ < 0) return true;
+  pollfd waiting[2] = {{read_fd_, POLLIN, 0}, {wake_fd_, POLLIN, 0}};
+  int ready = 0;
+  do {
+    ready = ::poll(waiting, 2, timeout_ms_);
+  } while (ready < 0 && errno == EINTR);
+  if (ready == 0) errno = ETIMEDOUT;
+  if (ready <= 0) fail("the peer");
+  return waiting[1].revents == 0;
 }
 
 }  // namespace edgeflow

@@ -189,7 +189,7 @@ class _Job:
         from edgeflow_agent import harness
 
         plan = harness.Plan.from_meta(self._params["plan"])
-        measured = harness.bench(backend.run, plan, self._progress)
+        measured = harness.bench(backend.run, plan, self._report)
         result["stop"] = measured.stop
         result["clock"] = harness.clock_facts()
         found = []
@@ -212,6 +212,13 @@ class _Job:
     def _rss(self) -> Optional[int]:
         # Only a memory job may read /proc between phases: others are timed.
         return sysinfo.rss_bytes(os.getpid()) if self._params["kind"] == "memory" else None
+
+    def _report(self, phase: str, done: int, total: int, note: str) -> None:
+        # The harness enters warmup and run by its first report of each.
+        if phase != self.phase:
+            self._enter(phase)
+        else:
+            self._progress(phase, done, total, note)
 
     def _enter(self, phase: str) -> None:
         self._end_phase()

@@ -1,4 +1,8 @@
-"""A real agent, as a zipapp in a process of its own, and a client that speaks frames to it."""
+"""Every agent in a process of its own, and a client that speaks frames to it.
+
+A test that takes `agent` or `connect` runs once for each: `python` (a zipapp) and `native` (native_agent.py).
+What is only about one of them says so: `@pytest.mark.parametrize("agent", ["python"], indirect=True)`.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,14 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgeflow_agent.bundle import BuiltAgent, build_agent
+import native_agent
+from edgeflow_agent.bundle import build_agent
 from edgeflow_agent.channel import PipeStream
 from edgeflow_agent.wire import Frame, FrameType, Tensor, tensors_of, with_tensors
 
@@ -107,9 +113,47 @@ class AgentSaid(Exception):
         self.detail: dict[str, Any] = error["detail"]
 
 
+@dataclass(frozen=True)
+class Agent:
+    """One agent. `runner` are the words before its path; `emulated`, `watched`: its memory is not its own."""
+
+    kind: str
+    path: Path
+    runner: tuple[str, ...]
+    build: str
+    emulated: bool = False
+    watched: bool = False
+
+    def argv(self, command: str, work: Path | str, *options: str) -> list[str]:
+        return [*self.runner, str(self.path), command, "--work", str(work), *options]
+
+
+def native_program(name: str) -> Path:
+    try:
+        return native_agent.program(name)
+    except native_agent.NoToolsError as error:
+        if native_agent.required():
+            raise
+        pytest.skip(f"the native agent is not built here: {error}")
+
+
 @pytest.fixture(scope="session")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> BuiltAgent:
-    return build_agent(tmp_path_factory.mktemp("agent") / "agent.pyz")
+def native_peer() -> Path:
+    """The program that answers as the Python agent's measuring functions do."""
+    return native_program("edgeflow-peer")
+
+
+@pytest.fixture(scope="session", params=["python", "native"])
+def agent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Agent:
+    if request.param == "python":
+        built = build_agent(tmp_path_factory.mktemp("agent") / "agent.pyz")
+        return Agent("python", built.path, (sys.executable,), built.build)
+    path = native_program("edgeflow-agent")
+    runner = tuple(native_agent.runner())
+    build = subprocess.run(
+        [*runner, path, "build"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    return Agent("native", path, runner, build, bool(runner), native_agent.sanitized())
 
 
 @pytest.fixture
@@ -119,14 +163,20 @@ def work(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def connect(agent: BuiltAgent, work: Path, tmp_path: Path) -> Iterator[Callable[..., Client]]:
+def connect(agent: Agent, work: Path, tmp_path: Path) -> Iterator[Callable[..., Client]]:
     """Opens connections: connect("core") or connect("attach"), attached with a token unless it is None."""
     opened: list[Client] = []
 
     def open_client(
-        command: str = "core", token: str | None = "token", host: str = "host", python: str = sys.executable
+        command: str = "core",
+        token: str | None = "token",
+        host: str = "host",
+        *,
+        python: str | None = None,
+        argv: list[str] | None = None,
     ) -> Client:
-        client = Client([python, str(agent.path), command, "--work", str(work)], tmp_path / "stderr")
+        argv = argv or agent.argv(command, work)
+        client = Client(argv if python is None else [python, *argv[1:]], tmp_path / "stderr")
         opened.append(client)
         client.greeting = client.hello()  # type: ignore[attr-defined]
         if token is not None:

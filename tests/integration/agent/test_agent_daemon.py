@@ -8,7 +8,6 @@ import signal
 import stat
 import struct
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from edgeflow_agent.bundle import BuiltAgent
 from edgeflow_agent.wire import Tensor
 
 X = Tensor("x", "float32", (2,), struct.pack("<2f", 1.0, 2.0), 0)
@@ -24,9 +22,9 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def command(agent: BuiltAgent, work: Path) -> Iterator[Command]:
+def command(agent: Any, work: Path) -> Iterator[Command]:
     def run(name: str, *options: str) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, str(agent.path), name, "--work", str(work), *options]
+        argv = agent.argv(name, work, *options)
         return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 
     yield run
@@ -56,7 +54,7 @@ def test_without_a_daemon_status_attach_and_stop_exit_3(command: Command) -> Non
         assert told.stdout == "" and "no daemon listens" in told.stderr and told.stderr.count("\n") == 1
 
 
-def test_start_status_stop(command: Command, daemon: dict[str, Any], work: Path, agent: BuiltAgent) -> None:
+def test_start_status_stop(command: Command, daemon: dict[str, Any], work: Path, agent: Any) -> None:
     assert daemon["started"] and daemon["build"] == agent.build
     again = json.loads(command("daemon").stdout)
     assert again == {"pid": daemon["pid"], "build": agent.build, "started": False}
@@ -134,7 +132,7 @@ def test_results_survive_the_daemon_and_a_cut_job_is_reported(
     connect: Callable[..., Any],
     said: Any,
     work: Path,
-    agent: BuiltAgent,
+    agent: Any,
 ) -> None:
     client = connect("attach")
     done = client.start("infer", [X])
@@ -163,7 +161,7 @@ def test_a_busy_daemon_ends_only_by_force(
 
 
 def test_a_terminated_daemon_cleans_up(
-    command: Command, daemon: dict[str, Any], connect: Callable[..., Any], work: Path, agent: BuiltAgent
+    command: Command, daemon: dict[str, Any], connect: Callable[..., Any], work: Path, agent: Any
 ) -> None:
     client = connect("attach")
     client.start("infer", [X], options={"crash": "hang"})
@@ -186,10 +184,10 @@ def test_logs_tell_what_ran(daemon: dict[str, Any], connect: Callable[..., Any])
 
 
 def test_relative_paths_hold_after_the_daemon_changed_its_folder(
-    agent: BuiltAgent, work: Path, command: Command, connect: Callable[..., Any]
+    agent: Any, work: Path, command: Command, connect: Callable[..., Any]
 ) -> None:
     work.mkdir()
-    argv = [sys.executable, os.path.relpath(agent.path, work), "daemon", "--work", "."]
+    argv = [*agent.runner, os.path.relpath(agent.path, work), "daemon", "--work", "."]
     subprocess.run(argv, cwd=work, capture_output=True, timeout=60, check=True)
     client = connect("attach")
     assert client.job("infer", [X])["runtime"]["name"] == "null"

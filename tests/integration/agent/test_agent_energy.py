@@ -20,10 +20,7 @@ from edgeflow.bench.energy import Energy, EnergyRun, energy_of
 from edgeflow.deploy.energy import EnergyEvidence, measure_energy
 from edgeflow.devices.transports.local import LocalTransport
 from edgeflow.types import DeviceFacts
-from edgeflow_agent.folder import WorkFolder
-from edgeflow_agent.jobs import Job, JobTable
-from edgeflow_agent.log import Log
-from edgeflow_agent.wire import Frame, FrameType, Tensor, tensors_of, with_tensors
+from edgeflow_agent.wire import FrameType, Tensor
 from edgeflow_converters.base import Artifact
 from edgeflow_converters.check import Verdict
 from edgeflow_converters.tensors import TensorSpec
@@ -43,39 +40,50 @@ X = Tensor("x", "float32", (4,), struct.pack("<4f", *range(4)), 0)
 
 
 class Device:
-    """A job table whose power sources lie in `root`, and the job that runs there now."""
+    """An agent's core whose power sources lie in `root`, and the energy job that runs there now."""
 
-    def __init__(self, root: Path, work: Path) -> None:
+    def __init__(self, client: Any, root: Path) -> None:
         self.root = root
-        self.table = JobTable(WorkFolder(str(work)), "build", False, Log(), root=str(root))
-        self.job: Job | None = None
+        self._client = client
+        self._job = ""
 
     @property
     def phase(self) -> str:
-        return "" if self.job is None else str(self.job.status()["phase"])
+        """The job's newest phase, as far as its reports were read."""
+        reports = self._client.progress
+        return str(reports[-1]["phase"]) if reports else ""
 
-    def start(self, plan: dict[str, Any], **params: Any) -> Job:
-        frame = with_tensors(FrameType.REQUEST, {}, [X])
-        full = {
-            "kind": "energy",
-            "backend": "null",
-            "options": {"delay_ns": DELAY_NS},
-            "plan": plan,
-            **params,
-        }
-        job = self.table.start(full, frame.body, frame.meta["tensors"], "token", "host")
-        self.job = self.table.find(job, "token")
-        return self.job
+    def start(self, plan: dict[str, Any], **params: Any) -> None:
+        """Starts the job and waits for it without reading yet."""
+        full = {"options": {"delay_ns": DELAY_NS}, "plan": plan, **params}
+        self._job = self._client.start("energy", [X], **full)
+        self._client.send("job.wait", job=self._job)
 
-    def outcome(self, plan: dict[str, Any], **params: Any) -> Frame:
-        job = self.start(plan, **params)
-        job.wait_end()
-        return self.table.outcome(job)
+    def result(self, plan: dict[str, Any], **params: Any) -> Any:
+        """Runs one job to its result. Raises AgentSaid."""
+        self.start(plan, **params)
+        return self._client.receive()
 
     def run(self, plan: dict[str, Any], **params: Any) -> EnergyRun:
-        frame = self.outcome(plan, **params)
-        assert frame.type is FrameType.RESPONSE, frame.meta
-        return energy_run_of(Reply(frame.meta["result"], tuple(tensors_of(frame))))
+        result = self.result(plan, **params)
+        return energy_run_of(Reply(result, tuple(self._client.tensors())))
+
+    def cancel_in(self, phase: str) -> dict[str, Any]:
+        """Cancels the job once it is in that phase; gives the outcome that was waited for, an error."""
+        self._client.until_phase(phase)
+        self._client.send("job.cancel", job=self._job)
+        answers: dict[FrameType, Any] = {}
+        while len(answers) < 2:
+            frame = self._client.stream.read_frame()
+            if frame.type is not FrameType.PROGRESS:
+                answers[frame.type] = frame.meta
+        error: dict[str, Any] = answers[FrameType.ERROR]["error"]
+        return error
+
+    def serves(self) -> None:
+        """The device is free: it runs another job."""
+        assert [job["state"] for job in self._client.call("job.list")["jobs"]].count("running") == 0
+        self._client.job("infer", [X])
 
 
 class Battery:
@@ -127,13 +135,21 @@ class Battery:
         self.write("current_now", str(round(self._scale * microamperes)))
 
 
+def rooted_core(agent: Any, work: Path, root: Path) -> list[str]:
+    """The command line of a one-shot core that looks for its sensors under `root`."""
+    if agent.kind == "native":
+        return list(agent.argv("core", work, "--root", str(root)))
+    code = (
+        "import sys; from edgeflow_agent import core; sys.exit(core.run(sys.argv[1], 'b', root=sys.argv[2]))"
+    )
+    return [sys.executable, "-c", code, str(work), str(root)]
+
+
 @pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
+def device(connect: Callable[..., Any], agent: Any, tmp_path: Path) -> Device:
     root = tmp_path / "root"
     root.mkdir()
-    found = Device(root, tmp_path / "work")
-    yield found
-    found.table.close()
+    return Device(connect(argv=rooted_core(agent, tmp_path / "work", root)), root)
 
 
 @pytest.fixture
@@ -208,10 +224,10 @@ def test_a_reading_that_stands_still_is_not_looped_for(
 
 def test_a_charging_device_is_not_looped_for_nothing(device: Device, battery: Callable[..., Battery]) -> None:
     battery().write("status", "Charging")
-    frame = device.outcome(PLAN)
-    assert frame.type is FrameType.RESPONSE and frame.meta["result"]["power"]["windows"] is None
-    assert "phases_ns" not in frame.meta["result"]  # no worker was started
-    energy = energy_of(energy_run_of(Reply(frame.meta["result"], ())))
+    result = device.result(PLAN)
+    assert result["power"]["windows"] is None
+    assert "phases_ns" not in result  # no worker was started
+    energy = energy_of(energy_run_of(Reply(result, ())))
     assert (energy.available, energy.mj_per_inference) == (False, None)
     assert energy.reason is not None and "power_supply:battery is Charging" in energy.reason
 
@@ -258,32 +274,29 @@ def test_a_loop_that_draws_nothing_more_is_not_told_from_idle(
 def test_a_cancelled_job_ends_in_every_window(
     device: Device, battery: Callable[..., Battery], phase: str
 ) -> None:
-    reached = threading.Event()
-    battery().on_update = lambda now: reached.set() if now == phase else None
-    job = device.start(SHORT)
-    assert reached.wait(30)
-    device.table.cancel(job)
-    frame = device.table.outcome(job)
-    assert frame.type is FrameType.ERROR and frame.meta["error"]["code"] == "cancelled"
-    assert device.table.running() is None and device.table.busy() is None
+    battery()
+    device.start(SHORT)
+    assert device.cancel_in(phase)["code"] == "cancelled"
+    device.serves()
 
 
 def test_the_jobs_own_limit_covers_the_idle_windows_too(
-    device: Device, battery: Callable[..., Battery]
+    device: Device, battery: Callable[..., Battery], said: Any
 ) -> None:
     battery()
     endless = {**PLAN, "window_min_ns": 60 * S, "window_max_ns": 60 * S}
-    frame = device.outcome(endless, limits={"timeout_ms": 400})
-    assert frame.meta["error"]["code"] == "timeout" and frame.meta["error"]["phase"] == "idle_before"
+    with pytest.raises(said, match="limit of 400 ms in phase idle_before") as error:
+        device.result(endless, limits={"timeout_ms": 400})
+    assert error.value.code == "timeout" and error.value.phase == "idle_before"
 
 
 def test_a_worker_that_dies_in_the_loop_is_the_jobs_error(
-    device: Device, battery: Callable[..., Battery]
+    device: Device, battery: Callable[..., Battery], said: Any
 ) -> None:
     battery()
-    frame = device.outcome(SHORT, options={"crash": "segv", "crash_after_runs": 3})
-    assert frame.meta["error"]["code"] == "worker_crashed"
-    assert frame.meta["error"]["detail"]["signal"] == "SIGSEGV"
+    with pytest.raises(said) as error:
+        device.result(SHORT, options={"crash": "segv", "crash_after_runs": 3})
+    assert error.value.code == "worker_crashed" and error.value.detail["signal"] == "SIGSEGV"
 
 
 @pytest.mark.parametrize(
@@ -296,10 +309,13 @@ def test_a_worker_that_dies_in_the_loop_is_the_jobs_error(
         {**PLAN, "more": 1},
     ],
 )
-def test_a_plan_that_makes_no_sense_is_refused_by_name(device: Device, plan: dict[str, Any]) -> None:
-    with pytest.raises(Exception, match="energy plan"):
+def test_a_plan_that_makes_no_sense_is_refused_by_name(
+    device: Device, plan: dict[str, Any], said: Any
+) -> None:
+    with pytest.raises(said, match="energy plan") as error:
         device.start(plan)
-    assert device.table.busy() is None
+    assert error.value.code == "bad_request"
+    device.serves()
 
 
 FACTS = DeviceFacts(
@@ -321,13 +337,10 @@ def artifact(tmp_path: Path) -> Artifact:
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[AgentSession]:
-    """A real one-shot core that looks for its sensors under `tmp_path/root`."""
-    code = (
-        "import sys; from edgeflow_agent import core; sys.exit(core.run(sys.argv[1], 'b', root=sys.argv[2]))"
-    )
+def session(agent: Any, tmp_path: Path) -> Iterator[AgentSession]:
+    """A one-shot core that looks for its sensors under `tmp_path/root`."""
     transport = LocalTransport("board7")
-    argv = [sys.executable, "-c", code, str(tmp_path / "work"), str(tmp_path / "root")]
+    argv = rooted_core(agent, tmp_path / "work", tmp_path / "root")
     try:
         with AgentSession(transport.open_channel(argv), "board7") as opened:
             opened.attach("token", "host")

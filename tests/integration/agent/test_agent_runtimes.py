@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from edgeflow_agent.wire import Tensor
 
+# These are the wheels' runtimes; the native workers of the same runtimes have tests of their own.
+pytestmark = pytest.mark.parametrize("agent", ["python"], indirect=True)
+
 # Odd sizes: ncnn pads each channel to 16 bytes, which a wrong copy would show.
 DRAW = np.random.default_rng(3)
 IMAGE = DRAW.standard_normal((3, 7, 5)).astype(np.float32)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from edgeflow_agent import sysinfo
 from edgeflow_agent.sampler import Sampler
+from edgeflow_agent.wire import MAX_META_BYTES
 
 
 def write(root: Path, path: str, text: str) -> None:
@@ -79,3 +81,23 @@ def test_the_sampler_gives_shares_of_the_machine_and_keeps_series_aligned(phone:
         "thermal_zone10": [-2.0, -2.0],
     }
     assert found["frequency_mhz"] == {"cpu0": [1803.0, 1803.0], "cpu7": [2850.0, 2850.0]}
+
+
+def test_a_run_of_any_length_fits_a_frame_and_is_covered_from_end_to_end(tmp_path: Path) -> None:
+    write(tmp_path, "proc/stat", "cpu  0 0 0 0\n")
+    for zone in range(40):
+        write(tmp_path, f"sys/class/thermal/thermal_zone{zone}/temp", "41123\n")
+    ticks = iter(range(1_000_000))
+    sampler = Sampler(42, 3_600_000, root=str(tmp_path), clock_ns=lambda: 10**15 + 10**9 * next(ticks))
+    sampler.start()
+    for sample in range(1200):
+        write(tmp_path, "proc/stat", f"cpu  {3 * sample} 0 0 {7 * sample}\n")
+        sampler.sample()
+    found = sampler.stop()
+    assert len(json.dumps(found)) < MAX_META_BYTES - (1 << 18)
+    times = found["t_ns"]
+    assert times[-1] == 10**15 + 1200 * 10**9 and times[0] < 10**15 + 10 * 10**9
+    assert 500 < len(times) < 1200
+    assert all(len(zone) == len(times) for zone in found["temperature_c"].values())
+    # What is dropped takes its time with it: the shares are those since the sample that is still there.
+    assert found["load"][1:-1] == pytest.approx([0.3] * (len(times) - 2))

@@ -169,12 +169,14 @@ class Builder:
         return Worker(runtime, known.version, self.target.name, files)
 
     def _compile_worker(self, runtime: str, folder: Path, scratch: Path) -> None:
-        definitions = {"EDGEFLOW_RUNTIME": runtime}
+        known = runtime_named(runtime, self.runtimes)
+        definitions = {"EDGEFLOW_RUNTIME": runtime, "EDGEFLOW_RUNTIME_VERSION": known.version}
         if runtime in libraries.RECIPES:
             definitions["EDGEFLOW_RUNTIME_DIR"] = str(self._library(runtime))
         build = self._project(f"{runtime} worker", definitions, [WORKER], scratch)
-        shutil.copy2(build / WORKER, folder / WORKER)
-        for file in files_for(runtime_named(runtime, self.runtimes), self.target):
+        for path in (build / "site").iterdir():
+            shutil.copy2(path, folder / path.name)
+        for file in files_for(known, self.target):
             shutil.copy2(fetch.device_file(file, self.store, self.progress), folder / file.file)
 
     def _library(self, runtime: str) -> Path:
@@ -188,8 +190,9 @@ class Builder:
             minutes = recipe.cpu_minutes(self.target, self.layers)
             self.progress.note(f"{what}, {self.layers} layers: about {minutes:.0f} min of CPU time, once")
             definitions = recipe.definitions(known.version, self.target, self.compiler, self.layers)
+            how = {"CMAKE_BUILD_TYPE": "Release", "CMAKE_INSTALL_PREFIX": str(folder)}
             build_project(
-                source, self.target, self.compiler, {**definitions, "CMAKE_INSTALL_PREFIX": str(folder)},
+                source, self.target, self.compiler, {**definitions, **how},
                 what=what, targets=["install"], scratch=scratch, tools=self.workspace.toolchain_dir,
                 progress=self.progress,
             )  # fmt: skip

@@ -70,7 +70,7 @@ def build_project(
     cmake = require_cmake(tools)
     ninja = ninja_program(tools)
     folder = scratch / "build"
-    arguments = ["-S", str(source), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release"]
+    arguments = ["-S", str(source), "-B", str(folder)]
     arguments += (
         ["-G", "Unix Makefiles"] if ninja is None else ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
     )

@@ -18,6 +18,7 @@ def deploy(
     precision: opt.PrecisionOption = "fp32",
     accelerator: opt.AcceleratorOption = "cpu",
     threads: opt.ThreadsOption = None,
+    agent: opt.AgentOption = None,
     affinity: opt.AffinityOption = None,
     governor: opt.GovernorOption = None,
     mode: Annotated[opt.Mode, typer.Option(help="How long to measure.")] = opt.Mode.quick,
@@ -51,6 +52,7 @@ def deploy(
         governor=governor,
         mode=mode.value,
         budget_s=budget_s,
+        agent=opt.kind_of(agent),
     )
     with options.progress() as progress:
         result = api.deploy(request, options.workspace(), progress)

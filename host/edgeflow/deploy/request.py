@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgeflow.config.devices import AgentKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,8 +15,8 @@ class DeployRequest:
 
     `model`: a path, a recipe, `zoo:NAME`, or None for this folder's edgeflow.yaml, else the zoo's demo
     model. `threads`, `affinity` and `governor` None: the device's entry decides, else one thread
-    anywhere, at the frequency governor that is set there.
-    `budget_s` None: the mode's own.
+    anywhere, at the frequency governor that is set there. `budget_s` None: the mode's own. `agent` None: the
+    device's entry decides, else auto.
     """
 
     model: str | None = None
@@ -25,3 +29,4 @@ class DeployRequest:
     governor: str | None = None
     mode: str = "quick"
     budget_s: float | None = None
+    agent: AgentKind | None = None

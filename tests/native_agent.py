@@ -47,7 +47,7 @@ def sanitized() -> bool:
 
 
 def program(name: str) -> Path:
-    """A program of the native agent's CMake project. Raises NoToolsError, RuntimeError: it does not compile."""
+    """A program of the native agent's CMake project. Raises NoToolsError, and RuntimeError where it fails."""
     given = os.environ.get("EDGEFLOW_NATIVE_AGENT")
     if given and name == "edgeflow-agent":
         return Path(given).resolve()

@@ -1,6 +1,7 @@
 """What the native agent adds: to a timing, and to a request.
 
     python benchmarks/native_overhead.py loop --agent A --site worker=W --bare B --runtime ncnn --zoo NAME
+    python benchmarks/native_overhead.py loop ... --runtime tflite --file model=M.tflite --input x=1,224,224,3
     python benchmarks/native_overhead.py roundtrip --agent A [--device phone]
 
 `loop` compares a worker's median with a bare loop of the same runtime, built with the same flags and the same
@@ -53,7 +54,11 @@ def main() -> int:
     )
     loop.add_argument("--bare", type=Path, required=True, help="the bare loop of the same build")
     loop.add_argument("--runtime", choices=("ncnn", "tflite"), required=True)
-    loop.add_argument("--zoo", metavar="NAME", required=True, help="a model of the zoo")
+    loop.add_argument("--zoo", metavar="NAME", help="a model of the zoo, converted for --runtime")
+    loop.add_argument("--file", action="append", metavar="ROLE=FILE", help="instead of --zoo, with --input")
+    loop.add_argument(
+        "--input", action="append", metavar="NAME=SHAPE", help="as the runtime has it: x=3,224,224"
+    )
     loop.add_argument("--threads", type=int, default=1)
     loop.add_argument("--pairs", type=int, default=20)
     loop.add_argument("--samples", type=int, default=30)
@@ -118,9 +123,7 @@ def session_of(args: Any) -> Iterator[AgentSession]:
 def measure_loop(args: Any) -> int:
     from edgeflow.devices.transports.local import LocalTransport
 
-    artifact = converted(args)
-    inputs = {spec["runtime_name"]: tuple(spec["runtime_shape"]) for spec in artifact["inputs"]}
-    files = {role: Path(artifact["path"]) / name for role, name in artifact["files"].items()}
+    files, inputs = converted(args) if args.zoo else given(args)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         job = job_params(args, folder, files)
@@ -152,19 +155,31 @@ def measure_loop(args: Any) -> int:
                     "the model takes under 5 ms: the process decides more than the harness", file=sys.stderr
                 )
     low, high = median_ci95(ratios)
-    print(f"{args.runtime}, {args.zoo}, {args.threads} threads: {len(ratios)} pairs, ", end="")
+    print(
+        f"{args.runtime}, {args.zoo or 'given files'}, {args.threads} threads: {len(ratios)} pairs, ", end=""
+    )
     print(f"median ratio agent/bare {median(ratios):.4f}, 95 % interval [{low:.4f}, {high:.4f}]; ", end="")
     print(f"upper bound {'within' if high <= LIMIT else 'OVER'} {LIMIT}")
     return 0 if high <= LIMIT else 1
 
 
-def converted(args: Any) -> dict[str, Any]:
+def given(args: Any) -> tuple[dict[str, Path], dict[str, tuple[int, ...]]]:
+    """Files by role and shapes by input's name, as the command line has them."""
+    parts = (word.split("=", 1) for word in args.input or ())
+    inputs = {name: tuple(int(axis) for axis in shape.split(",")) for name, shape in parts}
+    return {role: Path(path) for role, path in (word.split("=", 1) for word in args.file or ())}, inputs
+
+
+def converted(args: Any) -> tuple[dict[str, Path], dict[str, tuple[int, ...]]]:
+    """The same of a zoo model's verified artifact."""
     from edgeflow import api
     from edgeflow.workspace import Workspace
 
-    return api.convert(
+    artifact = api.convert(
         f"zoo:{args.zoo}", runtime=args.runtime, precision="fp32", output=None, workspace=Workspace.default()
     )
+    inputs = {spec["runtime_name"]: tuple(spec["runtime_shape"]) for spec in artifact["inputs"]}
+    return {role: Path(artifact["path"]) / name for role, name in artifact["files"].items()}, inputs
 
 
 def job_params(args: Any, folder: Path, files: dict[str, Path]) -> dict[str, Any]:
@@ -216,9 +231,12 @@ def bare_median(args: Any, files: dict[str, Path], shapes: list[tuple[int, ...]]
     told = subprocess.run(
         [str(word) for word in command],
         env={"LD_LIBRARY_PATH": ":".join(sorted(libraries))},
-        stdout=subprocess.PIPE,
-        check=True,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    if told.returncode:
+        raise SystemExit(f"the bare loop exited {told.returncode}: {told.stderr[-400:]}")
     return median([int(line) for line in told.stdout.split()])
 
 

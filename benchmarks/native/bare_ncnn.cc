@@ -11,8 +11,11 @@ namespace {
 
 ncnn::Mat filled(const std::string& shape) {
   std::vector<int> axes;
-  for (size_t at = 0; at <= shape.size(); at = shape.find(',', at) == std::string::npos ? shape.size() + 1 : shape.find(',', at) + 1) {
-    axes.push_back(std::atoi(shape.c_str() + at));
+  for (const char* at = shape.c_str();; ++at) {
+    char* end = nullptr;
+    axes.push_back(static_cast<int>(std::strtol(at, &end, 10)));
+    if (*end != ',') break;
+    at = end;
   }
   while (axes.size() < 3) axes.insert(axes.begin(), 1);
   ncnn::Mat mat(axes[2], axes[1], axes[0]);

@@ -1,5 +1,6 @@
 #include "common/json.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -9,6 +10,9 @@ namespace edgeflow {
 namespace {
 
 constexpr size_t kMaxDepth = 200;
+// A double tells apart any two numbers of 15 digits, and 17 digits tell apart any two doubles (less the first one).
+constexpr int kSafeDecimals = 14;
+constexpr int kMaxDecimals = 16;
 constexpr size_t kMaxDigits = 20;  // nothing here needs more than 64 bits
 
 class Parser {
@@ -262,9 +266,13 @@ void write_string(const std::string& value, std::string& out) {
 // The shortest digits that read back as the same number, laid out as Python's repr does (PEP 3101, 'r').
 void write_double(double value, std::string& out) {
   if (!std::isfinite(value)) throw JsonError("NaN and infinities are not JSON");
+  // Not std::to_chars: its tables alone take 128 KB of a static program.
   char buffer[40];
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
-  std::string_view text(buffer, static_cast<size_t>(end - buffer));
+  for (int decimals = kSafeDecimals; decimals <= kMaxDecimals; ++decimals) {
+    std::snprintf(buffer, sizeof buffer, "%.*e", decimals, value);
+    if (std::strtod(buffer, nullptr) == value) break;
+  }
+  std::string_view text(buffer);
   if (text.front() == '-') {
     out.push_back('-');
     text.remove_prefix(1);
@@ -273,6 +281,7 @@ void write_double(double value, std::string& out) {
   const int exponent = std::atoi(std::string(text.substr(mark + 1)).c_str());
   std::string digits(1, text[0]);
   if (mark > 2) digits += text.substr(2, mark - 2);
+  digits.erase(std::max(digits.find_last_not_of('0'), size_t{0}) + 1);
   const int count = static_cast<int>(digits.size());
   if (exponent < -4 || exponent >= 16) {
     out += digits.substr(0, 1);

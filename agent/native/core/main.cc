@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -20,6 +21,14 @@
 #include "core/oneshot.h"
 #include "core/supervise.h"
 #include "worker/main.h"
+
+#if defined(__GLIBCXX__)
+// Instead of the one that libstdc++ has, which takes 50 KB for the pretty name of what nobody caught.
+namespace __gnu_cxx {
+void __verbose_terminate_handler();
+void __verbose_terminate_handler() { ::abort(); }
+}  // namespace __gnu_cxx
+#endif
 
 namespace edgeflow {
 namespace {

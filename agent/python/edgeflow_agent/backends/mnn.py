@@ -50,7 +50,9 @@ class MnnBackend:
             self._net = mnn.Interpreter(files["model"])
             self._session = self._net.createSession(dict(self._told, backend="CPU", numThread=threads))
         except Exception as error:
-            raise Fault("load_failed", "MNN cannot load the model: %s" % " ".join(str(error).split())) from error
+            raise Fault(
+                "load_failed", "MNN cannot load the model: %s" % " ".join(str(error).split())
+            ) from error
         if self._session is None:
             raise Fault("load_failed", "MNN cannot make a session of the model")
         self._inputs = self._net.getSessionInputAll(self._session)
@@ -101,12 +103,14 @@ class MnnBackend:
 
     def info(self) -> RuntimeInfo:
         # The binding hands numbers of all kinds back as floats: these are whole numbers, bit by bit.
-        (threads,) = struct.unpack("i", struct.pack("f", self._net.getSessionInfo(self._session, INFO_THREADS)))
+        (threads,) = struct.unpack(
+            "i", struct.pack("f", self._net.getSessionInfo(self._session, INFO_THREADS))
+        )
         options = dict(self._told, num_threads=threads)
         return RuntimeInfo("mnn", mnn.version(), self._compute_dtype(), options)
 
     def _compute_dtype(self) -> str:
-        """Low precision is fp16 arithmetic where the CPU has it (ARMv8.2), served by MNN's extended CPU backend."""
+        """Low precision is fp16 arithmetic where the CPU has it (ARMv8.2), by MNN's extended CPU backend."""
         is_arm = platform.machine().startswith(("aarch64", "arm"))
         backends = self._net.getSessionInfo(self._session, INFO_BACKENDS)
         return "fp16" if is_arm and self._told["precision"] == "low" and backends == CPU_EXTENSION else "fp32"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, List, Mapping, Sequence
 
 import numpy as np
 from ai_edge_litert import interpreter as litert
@@ -21,7 +21,7 @@ def create() -> TfliteBackend:
 
 
 class TfliteBackend:
-    """One interpreter. Option: `xnnpack` (true or false, default true): false computes by LiteRT's own kernels.
+    """One interpreter. Option: `xnnpack` (default true): false computes by LiteRT's own kernels.
 
     Names are those of the graph's tensors, in the graph's order. LiteRT prints what it does to stderr, which
     the core collects.
@@ -52,12 +52,15 @@ class TfliteBackend:
         self._outputs = self._interpreter.get_output_details()
         for value in (*self._inputs.values(), *self._outputs):
             if np.dtype(value["dtype"]).name not in ITEM_BYTES:
-                raise Fault("load_failed", "%s holds %s, which is not served" % (value["name"], value["dtype"]))
+                raise Fault(
+                    "load_failed", "%s holds %s, which is not served" % (value["name"], value["dtype"])
+                )
         for name, value in self._inputs.items():
             if -1 in value["shape_signature"]:
                 raise Fault(
                     "load_failed",
-                    "%s is %s: an axis is free; fix it when converting" % (name, list(value["shape_signature"])),
+                    "%s is %s: an axis is free; fix it when converting"
+                    % (name, list(value["shape_signature"])),
                 )
 
     def inputs(self) -> List[str]:

@@ -97,7 +97,8 @@ def _write_and_remove(device: Device) -> None:
 def _problem(device: Device) -> DeviceReport | None:
     facts, name = device.facts, device.spec.name
     lacking = _python_problem(device)
-    if lacking is not None and (device.spec.agent == "python" or not _has_native_agent(device)):
+    named = device.spec.python is not None or device.spec.agent == "python"
+    if lacking is not None and (named or not _has_native_agent(device)):
         return lacking
     free_bytes = facts.disk_free_bytes
     if free_bytes is not None and free_bytes < _MIN_FREE_BYTES:

@@ -77,7 +77,8 @@ def build_project(
     arguments += compiler.cmake_arguments(target, scratch / "tools")
     arguments += [f"-D{name}={value}" for name, value in definitions.items()]
     # The folders of one build would be in messages of assertions, and so in the bytes.
-    flags = f"-ffile-prefix-map={source}=. -ffile-prefix-map={folder}=./build"
+    # In quotes: a home may be in "Application Support".
+    flags = f'"-ffile-prefix-map={source}=." "-ffile-prefix-map={folder}=./build"'
     env = dict.fromkeys(_FROM_OUTSIDE, "") | {"CFLAGS": flags, "CXXFLAGS": flags, "ASMFLAGS": flags}
     env |= {"SOURCE_DATE_EPOCH": "0", "ZERO_AR_DATE": "1", "ZIG_GLOBAL_CACHE_DIR": str(scratch / "zig")}
     hint = "see --debug for the compiler's words"

@@ -37,6 +37,8 @@ __all__ = [
     "init_recipe",
     "lab_authorize",
     "lab_down",
+    "lab_power_cut",
+    "lab_reboot",
     "lab_status",
     "lab_up",
     "list_devices",
@@ -140,6 +142,20 @@ def lab_status(workspace: Workspace) -> Document:
     from edgeflow.lab import lab
 
     return lab.status(workspace.home)
+
+
+def lab_reboot(name: str, workspace: Workspace, progress: Progress = _SILENT) -> Document:
+    """Resets a virtual machine and waits until it is back (schema edgeflow.lab/1)."""
+    from edgeflow.lab import lab
+
+    return lab.reboot(name, workspace.home, progress)
+
+
+def lab_power_cut(name: str, workspace: Workspace) -> Document:
+    """Takes a virtual machine's power away; `lab_up` gives it back (schema edgeflow.lab/1)."""
+    from edgeflow.lab import lab
+
+    return lab.power_cut(name, workspace.home)
 
 
 def lab_authorize(name: str, workspace: Workspace) -> Document:

@@ -58,6 +58,13 @@ ThreadsOption = Annotated[
 AffinityOption = Annotated[
     str | None, typer.Option(help="CPU cores to run on, e.g. 0,1 or 4-7. Default: the system decides.")
 ]
+GovernorOption = Annotated[
+    str | None,
+    typer.Option(
+        help="CPU frequency governor while a job runs, e.g. performance (needs root there); set back "
+        "afterwards. Default: the device's, else as it is."
+    ),
+]
 AgentOption = Annotated[
     Agent | None,
     typer.Option("--agent", help="Which agent the device gets. Default: the device's entry, else auto."),

@@ -43,7 +43,8 @@ def _headline(result: Document) -> Text:
         result["device"]["name"],
         f"{runtime['name']} {runtime['version']}",
         f"{precision['name']} (weights {precision['weights']}, compute {precision['compute']})",
-        f"{runtime['accelerator']}, {count_text(result['threads'], 'thread')}{_cores(result['affinity'])}",
+        f"{runtime['accelerator']}, {count_text(result['threads'], 'thread')}{_cores(result['affinity'])}"
+        + (f", governor {result['governor']}" if result.get("governor") else ""),
     ]
     return Text("  ·  ".join(parts), style="bold")
 

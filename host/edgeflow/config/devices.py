@@ -50,6 +50,7 @@ class _Settings(BaseModel):
     python: str | None = None
     agent: AgentKind | None = None
     threads: Annotated[int, Field(strict=True, gt=0)] | None = None
+    governor: Annotated[str, Field(pattern=r"^[a-z_]{1,15}$")] | None = None
 
     @field_validator("key", "known_hosts")
     @classmethod

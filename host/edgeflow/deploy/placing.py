@@ -113,6 +113,11 @@ def placed(
         if transfer.pushed_bytes:
             prune(agent, progress)
         spec = JobSpec.of(
-            artifact, threads=threads, affinity=request.affinity, accelerator=request.accelerator, site=site
+            artifact,
+            threads=threads,
+            affinity=request.affinity,
+            accelerator=request.accelerator,
+            site=site,
+            governor=request.governor or device_spec.governor,
         )
         yield Placed(device, session, samples, artifact, spec, transfer)

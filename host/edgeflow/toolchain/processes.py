@@ -68,9 +68,12 @@ def run(
 def _complaint(log: str) -> str:
     """The first line that looks like the cause: compilers and CMake say more after it."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    found = next((line for line in lines if "error" in line.lower() and "0 errors" not in line.lower()), None)
-    last = found or (lines[-1] if lines else "")
-    return f": {last[:200]}" if last else ""
+    for index, line in enumerate(lines):
+        if "error" in line.lower():
+            # CMake says where, and on the next line what.
+            is_place = line.startswith("CMake Error") and line.endswith(":") and index + 1 < len(lines)
+            return f": {lines[index + 1 if is_place else index][:200]}"
+    return f": {lines[-1][:200]}" if lines else ""
 
 
 def _tell(log: Path, ended: threading.Event, watch: WatchFn | None) -> None:

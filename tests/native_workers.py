@@ -50,7 +50,7 @@ def site(runtime: str, *, with_libc: bool = False) -> dict[str, Path]:
         raise native_agent.NoToolsError("native workers are tested on x86-64 Linux")
     if shutil.which("cmake") is None or shutil.which("g++") is None:
         raise native_agent.NoToolsError("cmake or g++ is not on PATH")
-    files = {path.name: path for path in _worker(runtime, with_libc).iterdir()}
+    files = {path.name: path for path in _built(runtime).iterdir() if with_libc or path.name == "worker"}
     for entry in _pinned(runtime).get("files", {}).get(TARGET, ()):
         files[entry["name"]] = wheel(runtime) / entry["path"]
         found = hashlib.sha256(files[entry["name"]].read_bytes()).hexdigest()
@@ -84,10 +84,10 @@ def package_file(requirement: str, path: str) -> Path:
     return _kept("packages", f"{requirement}:{path}", fill) / path
 
 
-def _worker(runtime: str, with_libc: bool) -> Path:
+def _built(runtime: str) -> Path:
     """The folder of what the build makes of a site."""
-    definitions = [f"-DEDGEFLOW_BUNDLE_LIBC={'ON' if with_libc else 'OFF'}"]
-    definitions += [f"-DEDGEFLOW_RUNTIME={runtime}", f"-DEDGEFLOW_RUNTIME_VERSION={version(runtime)}"]
+    definitions = [f"-DEDGEFLOW_RUNTIME={runtime}", f"-DEDGEFLOW_RUNTIME_VERSION={version(runtime)}"]
+    definitions.append("-DEDGEFLOW_BUNDLE_LIBC=ON")
     if runtime == "ncnn":
         given = os.environ.get("EDGEFLOW_NATIVE_NCNN")
         definitions.append(f"-DEDGEFLOW_RUNTIME_DIR={given or _ncnn()}")

@@ -1,10 +1,10 @@
-"""The native agent's programs for tests: built once for the checkout's sources, kept in `.cache/tests/native`.
+"""The native agent's programs for tests: built once for the checkout's sources, kept in .cache/tests/native.
 
 The environment chooses another build of the same sources, so that one suite judges them all:
 
 EDGEFLOW_NATIVE=required          a missing compiler or cmake is a failure, not a skip
-EDGEFLOW_NATIVE_CMAKE="..."       more options of cmake: a cross compiler, -DEDGEFLOW_SANITIZE=address,undefined
-EDGEFLOW_NATIVE_RUNNER="..."      words before the programs that are built, such as an emulator for another processor
+EDGEFLOW_NATIVE_CMAKE="..."       more options of cmake: a compiler, -DEDGEFLOW_SANITIZE=address,undefined
+EDGEFLOW_NATIVE_RUNNER="..."      words before the built programs: an emulator for another processor
 EDGEFLOW_NATIVE_AGENT=path        this edgeflow-agent instead of one that is built
 """
 
@@ -47,7 +47,7 @@ def sanitized() -> bool:
 
 
 def program(name: str) -> Path:
-    """A program of the native agent's CMake project. Raises NoToolsError; RuntimeError: it does not compile."""
+    """A program of the native agent's CMake project. Raises NoToolsError, and RuntimeError where it fails."""
     given = os.environ.get("EDGEFLOW_NATIVE_AGENT")
     if given and name == "edgeflow-agent":
         return Path(given).resolve()

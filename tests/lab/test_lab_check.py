@@ -17,7 +17,8 @@ from edgeflow.devices.transports import open_transport
 from edgeflow.devices.transports.adb import AdbTransport
 from edgeflow.devices.transports.base import Transport
 from edgeflow.lab import lab as labs
-from edgeflow.lab.namespaces import guest_path, set_link
+from edgeflow.lab.namespaces import guest_path
+from edgeflow.lab.network import set_link
 from edgeflow.progress import Silent
 from sshd import make_key
 

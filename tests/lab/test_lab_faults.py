@@ -19,7 +19,7 @@ from edgeflow.devices.transports.adb_link import LinkLost as AdbLinkLost
 from edgeflow.devices.transports.ssh import SshTransport
 from edgeflow.devices.transports.ssh_link import LinkLost as SshLinkLost
 from edgeflow.errors import DeviceError
-from edgeflow.lab.namespaces import set_link
+from edgeflow.lab.network import set_link
 from edgeflow.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -97,7 +97,7 @@ def test_offline(lab: Lab, check: Check) -> None:
     """A phone that ended with its connection open: adb goes on listing it, as offline."""
     address = str(lab.spec(LOCKED).address)
     lab.adb("connect", address)
-    os.kill(lab.guest(LOCKED).init_pid, signal.SIGKILL)
+    os.kill(lab.guest(LOCKED).pid, signal.SIGKILL)
     try:
         deadline = time.monotonic() + 30
         while f"{address}\toffline" not in lab.adb("devices"):

@@ -285,7 +285,7 @@ def facts_view(document: Document) -> RenderableType:
 
 def _fact(name: str, value: object) -> str:
     if value is None:
-        return "not told by the device"
+        return "none was found" if name == "python_version" else "not told by the device"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if name.endswith("_bytes") and isinstance(value, int):

@@ -141,8 +141,8 @@ def _describe(facts: DeviceFacts) -> str:
     pieces = [facts.model, facts.os_version or facts.os, facts.arch, f"{facts.cores} cores"]
     if facts.memory_bytes is not None:
         pieces.append(f"{facts.memory_bytes / 2**30:.1f} GiB memory")
-    if facts.python_version is not None:
-        pieces.append(f"Python {facts.python_version}")
+    pieces.append("no Python" if facts.python_version is None else f"Python {facts.python_version}")
+    pieces.append("root" if facts.root else "not root")
     if facts.emulated:
         pieces.append("emulated: its times prove nothing")
     return ", ".join(pieces)

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from edgeflow.devices.arm_parts import arm_core_name
+from edgeflow.devices.clusters import clusters_of, darwin_clusters
 from edgeflow.devices.emulation import hypervisor_of, is_emulated
+from edgeflow.devices.power_sources import power_sources
 from edgeflow.errors import DeviceError
-from edgeflow.types import CpuCluster, DeviceFacts
+from edgeflow.types import DeviceFacts
 
 _ABIS = {
     "aarch64": ("arm64-v8a",),
@@ -23,7 +25,6 @@ _ABIS = {
     "i386": ("x86",),
     "riscv64": ("riscv64",),
 }
-_CPU = "/sys/devices/system/cpu"
 
 
 def parse_probe(text: str) -> DeviceFacts:
@@ -73,11 +74,11 @@ def _linux(sections: Sections, uname: list[str]) -> DeviceFacts:
         abis=_abis(arch, sections, getprop),
         libc=libc,
         libc_version=libc_version,
-        model=_linux_model(getprop, tree, cpuinfo, arch),
+        model=_linux_model(getprop, tree, cpuinfo, values) or arch,
         soc=_soc(getprop, tree, cpuinfo),
         api_level=int(getprop["ro.build.version.sdk"]) if android else None,
         cores=int(sections["nproc"][0]),
-        clusters=_clusters(values, parts),
+        clusters=clusters_of(values, parts),
         memory_bytes=_kib(meminfo.get("MemTotal")),
         memory_available_bytes=_kib(meminfo.get("MemAvailable")),
         disk_free_bytes=_disk_free(sections["df"]),
@@ -86,7 +87,7 @@ def _linux(sections: Sections, uname: list[str]) -> DeviceFacts:
             for path, kind in values.items()
             if path.startswith(("/sys/class/thermal/", "/sys/class/hwmon/"))
         },
-        power_sources=tuple(_power_source(line) for line in sections["power"]),
+        power_sources=power_sources(sections["power"]),
         python_version=_first(sections["python"]),
         root=_first(sections["id"]) == "0",
         emulated=is_emulated(
@@ -112,7 +113,7 @@ def _darwin(sections: Sections, uname: list[str]) -> DeviceFacts:
         soc=brand if arch == "arm64" and brand else None,
         api_level=None,
         cores=int(sections["nproc"][0]),
-        clusters=_darwin_clusters(sysctl, int(sections["nproc"][0])),
+        clusters=darwin_clusters(sysctl, int(sections["nproc"][0])),
         memory_bytes=int(sysctl["hw.memsize"]) if "hw.memsize" in sysctl else None,
         memory_available_bytes=_vm_stat_available(sections.get("vm_stat", [])),
         disk_free_bytes=_disk_free(sections["df"]),
@@ -162,52 +163,6 @@ def _part(fields: Mapping[str, str]) -> str:
         return ""
 
 
-def _clusters(values: Mapping[str, str], parts: Mapping[int, str]) -> tuple[CpuCluster, ...]:
-    """Cores of one kind: by part and top frequency on ARM. On x86 the kernel's own sorting counts, since a
-    core that may boost higher than its neighbours is no other kind.
-    """
-    max_mhz = {
-        int(match[1]): int(khz) / 1000
-        for path, khz in values.items()
-        if (match := re.fullmatch(rf"{_CPU}/cpu(\d+)/cpufreq/cpuinfo_max_freq", path))
-    }
-    numbers = sorted(_cpu_list(values.get(f"{_CPU}/online", "")) or parts or max_mhz)
-    hybrid = {
-        cpu: name
-        for name, path in (("P-core", "/sys/devices/cpu_core/cpus"), ("E-core", "/sys/devices/cpu_atom/cpus"))
-        for cpu in _cpu_list(values.get(path, ""))
-    }
-    groups: dict[tuple[str, float | None], list[int]] = {}
-    for cpu in numbers:
-        part = hybrid.get(cpu) or parts.get(cpu, "")
-        is_arm = part != "" and cpu not in hybrid
-        groups.setdefault((part, max_mhz.get(cpu) if is_arm else None), []).append(cpu)
-    return tuple(
-        CpuCluster(tuple(cpus), max((max_mhz[cpu] for cpu in cpus if cpu in max_mhz), default=None), part)
-        for (part, _), cpus in groups.items()
-    )
-
-
-def _darwin_clusters(sysctl: Mapping[str, str], cores: int) -> tuple[CpuCluster, ...]:
-    """macOS tells how many cores each kind has, not which: they are numbered from the fastest kind on."""
-    clusters, begin = [], 0
-    for level in range(int(sysctl.get("hw.nperflevels", "0"))):
-        count = int(sysctl.get(f"hw.perflevel{level}.logicalcpu", "0"))
-        name = sysctl.get(f"hw.perflevel{level}.name", "")
-        clusters.append(CpuCluster(tuple(range(begin, begin + count)), None, name))
-        begin += count
-    return tuple(clusters) or (CpuCluster(tuple(range(cores)), None),)
-
-
-def _cpu_list(text: str) -> list[int]:
-    """The kernel's list format: "0-3,6"."""
-    cpus: list[int] = []
-    for piece in filter(None, text.split(",")):
-        first, _, last = piece.partition("-")
-        cpus.extend(range(int(first), int(last or first) + 1))
-    return cpus
-
-
 def _abis(arch: str, sections: Sections, getprop: Mapping[str, str]) -> tuple[str, ...]:
     if abilist := getprop.get("ro.product.cpu.abilist"):
         return tuple(abilist.split(","))
@@ -233,22 +188,36 @@ def _libc(lines: list[str]) -> tuple[str | None, str | None]:
 
 
 def _linux_model(
-    getprop: Mapping[str, str], tree: Mapping[str, str], cpuinfo: Mapping[str, str], arch: str
+    getprop: Mapping[str, str], tree: Mapping[str, str], cpuinfo: Mapping[str, str], values: Mapping[str, str]
 ) -> str:
+    """Of a server without a device tree and without a CPU's name (ARM), what its firmware calls it."""
+    firmware = (values.get(f"/sys/class/dmi/id/{name}", "") for name in ("sys_vendor", "product_name"))
     return (
         getprop.get("ro.product.model")
         or tree.get("model")
         or cpuinfo.get("Model")
         or cpuinfo.get("model name")
-        or arch
+        or " ".join(filter(None, firmware))
     )
 
 
 def _soc(getprop: Mapping[str, str], tree: Mapping[str, str], cpuinfo: Mapping[str, str]) -> str | None:
-    if model := getprop.get("ro.soc.model"):
+    if model := getprop.get("ro.soc.model"):  # since Android 12
         return f"{getprop.get('ro.soc.manufacturer', '')} {model}".strip()
-    compatible = tree.get("compatible", "").split()
-    return getprop.get("ro.board.platform") or (compatible[-1] if compatible else cpuinfo.get("Hardware"))
+    # Before it: Samsung's own properties first, whose ro.board.platform is a family ("exynos5") or is not set.
+    for name in ("ro.chipname", "ro.hardware.chipname", "ro.board.platform"):
+        if getprop.get(name):
+            return getprop[name]
+    return _soc_of_tree(tree.get("compatible", "").split()) or cpuinfo.get("Hardware")
+
+
+def _soc_of_tree(compatible: list[str]) -> str | None:
+    """The last name is the SoC's, but for NVIDIA's, who end with its family ("nvidia,tegra23x"), and for
+    virtual machines, which name no SoC.
+    """
+    names = [name for name in compatible if name != "linux,dummy-virt"]
+    exact = [name for name in names if re.search(r"\dx$", name) is None]
+    return (exact or names or [None])[-1]
 
 
 def _disk_free(lines: list[str]) -> int | None:
@@ -264,12 +233,6 @@ def _vm_stat_available(lines: list[str]) -> int | None:
     if page is None or "Pages free" not in pages or "Pages inactive" not in pages:
         return None
     return int(page[1]) * sum(int(pages[name].rstrip(".")) for name in ("Pages free", "Pages inactive"))
-
-
-def _power_source(line: str) -> str:
-    """As it is, or "/sys/class/powercap/intel-rapl:0/name=package-0" as "powercap:package-0"."""
-    path, found, name = line.partition("=")
-    return f"{path.split('/')[3]}:{name}" if found else line
 
 
 def _kib(text: str | None) -> int | None:

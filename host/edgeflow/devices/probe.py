@@ -42,8 +42,8 @@ at os-release; cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release 2>/dev
 at getprop
 if has getprop; then
   for key in ro.product.manufacturer ro.product.model ro.build.version.release ro.build.version.sdk \
-    ro.product.cpu.abilist ro.soc.manufacturer ro.soc.model ro.board.platform ro.hardware ro.kernel.qemu \
-    ro.boot.qemu; do
+    ro.product.cpu.abilist ro.soc.manufacturer ro.soc.model ro.chipname ro.hardware.chipname \
+    ro.board.platform ro.hardware ro.kernel.qemu ro.boot.qemu; do
     line=$(getprop "$key"); [ -n "$line" ] && echo "$key=$line"
   done
 fi
@@ -54,6 +54,7 @@ at meminfo; grep -E '^(MemTotal|MemAvailable)' /proc/meminfo
 at values
 value /proc/sys/kernel/arch /sys/devices/system/cpu/online /sys/devices/system/cpu/modalias
 value /sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq
+value /sys/devices/system/cpu/cpu[0-9]*/cpufreq/related_cpus
 value /sys/devices/cpu_core/cpus /sys/devices/cpu_atom/cpus
 value /sys/devices/system/clocksource/clocksource0/available_clocksource
 value /sys/hypervisor/type /sys/class/dmi/id/sys_vendor /sys/class/dmi/id/product_name
@@ -67,12 +68,16 @@ for file in model compatible; do
 done
 at power
 for dir in /sys/class/power_supply/*; do
-  { [ -r "$dir/power_now" ] || [ -r "$dir/current_now" ]; } && echo "power_supply:${dir##*/}"
+  value "$dir/type" "$dir/scope" "$dir/power_now" "$dir/current_now"
 done
 for dir in /sys/class/powercap/*; do [ -r "$dir/energy_uj" ] && value "$dir/name"; done
 for dir in /sys/class/hwmon/*; do
   for file in "$dir"/power*_input "$dir"/power*_average "$dir"/curr*_input; do
-    [ -r "$file" ] && { value "$dir/name"; break; }
+    [ -r "$file" ] && {
+      value "$dir/name" "$dir"/power*_input "$dir"/power*_average "$dir"/power*_label
+      value "$dir"/curr*_input "$dir"/in*_input "$dir"/in*_label
+      break
+    }
   done
 done
 at libc

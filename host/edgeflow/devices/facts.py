@@ -204,7 +204,7 @@ def _linux_model(
 def _soc(getprop: Mapping[str, str], tree: Mapping[str, str], cpuinfo: Mapping[str, str]) -> str | None:
     if model := getprop.get("ro.soc.model"):  # since Android 12
         return f"{getprop.get('ro.soc.manufacturer', '')} {model}".strip()
-    # Before it: Samsung's own properties first, whose ro.board.platform is a family ("exynos5") or is not set.
+    # Before it: Samsung's own properties first; its ro.board.platform is a family ("exynos5") or is not set.
     for name in ("ro.chipname", "ro.hardware.chipname", "ro.board.platform"):
         if getprop.get(name):
             return getprop[name]
@@ -217,7 +217,7 @@ def _soc_of_tree(compatible: list[str]) -> str | None:
     """
     names = [name for name in compatible if name != "linux,dummy-virt"]
     exact = [name for name in names if re.search(r"\dx$", name) is None]
-    return (exact or names or [None])[-1]
+    return next(reversed(exact or names), None)
 
 
 def _disk_free(lines: list[str]) -> int | None:

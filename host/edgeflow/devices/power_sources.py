@@ -11,10 +11,10 @@ _NOT_CONNECTED = "NC"  # how NVIDIA labels an input of an INA that no rail goes 
 
 
 def power_sources(lines: Iterable[str]) -> tuple[str, ...]:
-    """The names of all sources, in the probe's order, out of its lines "/sys/class/<kind>/<folder>/<file>=<text>".
+    """The names of all sources, in the probe's order. `lines` are its "/sys/class/hwmon/hwmon0/name=ina3221".
 
-    Chargers and ports are none (a phone's "usb", a board's USB-C port): their current is not the device's draw,
-    and the battery of a mouse (scope Device) is not the device's.
+    Chargers and ports are none (a phone's "usb", a board's USB-C port): their current is not what the device
+    draws, and the battery of a mouse (scope Device) is not the device's.
     """
     folders: dict[str, dict[str, dict[str, str]]] = {"power_supply": {}, "powercap": {}, "hwmon": {}}
     for line in lines:
@@ -40,21 +40,23 @@ def _is_own_battery(files: Files) -> bool:
 
 
 def _counters(zones: Mapping[str, Files]) -> list[str]:
-    """"powercap:package-0", "powercap:package-0.core". intel-rapl-mmio counts the same package once more."""
+    """ "powercap:package-0", "powercap:package-0.core". intel-rapl-mmio counts the same package once more."""
     names = []
     for zone, files in zones.items():
         if not zone.startswith("intel-rapl:"):
             continue
         name, parent = files.get("name", zone), zone.rpartition(":")[0]
         nested = ":" in parent
-        names.append(f"powercap:{zones.get(parent, {}).get('name', parent)}.{name}" if nested else f"powercap:{name}")
+        names.append(
+            f"powercap:{zones.get(parent, {}).get('name', parent)}.{name}" if nested else f"powercap:{name}"
+        )
     return names
 
 
 def _rails(chip: str, files: Files) -> list[str]:
     """What a chip measures: the label of each input, or the input's name where it has no label.
 
-    Only of INA monitors it is known that curr<n> flows at the voltage in<n>; else a current alone is no power.
+    Only of INA monitors it is known that curr<n> flows at the voltage in<n>; another's current is no power.
     """
     rails = []
     for number in range(1, 17):

@@ -309,6 +309,15 @@ def test_rails_of_an_orin_nano_are_named_by_their_labels() -> None:
             ],
             (),
         ),
+        (  # the kernel shows a power supply once more as a hwmon chip
+            [
+                "power_supply/macsmc-battery/type=Battery",
+                "power_supply/macsmc-battery/power_now=9",
+                "hwmon/hwmon0/name=macsmc_battery",
+                "hwmon/hwmon0/power1_input=9",
+            ],
+            ("power_supply:macsmc-battery",),
+        ),
         (["hwmon/hwmon0/name=amdgpu", "hwmon/hwmon0/power1_average=9"], ("hwmon:amdgpu.power1",)),
         (
             ["hwmon/hwmon0/name=amdgpu", "hwmon/hwmon0/power1_input=9", "hwmon/hwmon0/power1_label=PPT"],

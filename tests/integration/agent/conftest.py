@@ -143,6 +143,18 @@ def native_peer() -> Path:
     return native_program("edgeflow-peer")
 
 
+@pytest.fixture(scope="session")
+def native_codec() -> list[str]:
+    """The program that reads frames and writes them again."""
+    return [*native_agent.runner(), str(native_program("edgeflow-codec"))]
+
+
+@pytest.fixture(scope="session")
+def native_replay() -> list[str]:
+    """The program that runs the fuzz target over files."""
+    return [*native_agent.runner(), str(native_program("edgeflow-replay"))]
+
+
 @pytest.fixture(scope="session", params=["python", "native"])
 def agent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Agent:
     if request.param == "python":

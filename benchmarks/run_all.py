@@ -17,6 +17,7 @@ COMMANDS = (
     ("help_time.py",),
     ("agent_rss.py",),
     ("ssh_push.py",),
+    ("adb_push.py",),
 )
 
 

@@ -13,11 +13,14 @@ from edgeflow.deploy.request import DeployRequest
 from edgeflow.progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from edgeflow.config.devices import AgentKind
     from edgeflow.deploy.result import DeployResult
     from edgeflow.workspace import Workspace
 
 __all__ = [
     "DeployRequest",
+    "agent_build",
+    "agent_bundle",
     "agent_install",
     "agent_logs",
     "agent_prune",
@@ -34,6 +37,8 @@ __all__ = [
     "init_recipe",
     "lab_authorize",
     "lab_down",
+    "lab_power_cut",
+    "lab_reboot",
     "lab_status",
     "lab_up",
     "list_devices",
@@ -41,6 +46,9 @@ __all__ = [
     "run",
     "scan_devices",
     "show_result",
+    "toolchain_doctor",
+    "toolchain_install",
+    "toolchain_list",
     "zoo_list",
     "zoo_path",
     "zoo_pull",
@@ -136,6 +144,20 @@ def lab_status(workspace: Workspace) -> Document:
     return lab.status(workspace.home)
 
 
+def lab_reboot(name: str, workspace: Workspace, progress: Progress = _SILENT) -> Document:
+    """Resets a virtual machine and waits until it is back (schema edgeflow.lab/1)."""
+    from edgeflow.lab import lab
+
+    return lab.reboot(name, workspace.home, progress)
+
+
+def lab_power_cut(name: str, workspace: Workspace) -> Document:
+    """Takes a virtual machine's power away; `lab_up` gives it back (schema edgeflow.lab/1)."""
+    from edgeflow.lab import lab
+
+    return lab.power_cut(name, workspace.home)
+
+
 def lab_authorize(name: str, workspace: Workspace) -> Document:
     """Says yes on a virtual phone that asks for this computer's key (schema edgeflow.lab/1)."""
     from edgeflow.lab import lab
@@ -150,59 +172,156 @@ def device_facts(name: str, workspace: Workspace) -> Document:
     return documents.facts_document(name, workspace)
 
 
+def agent_build(
+    target: str,
+    runtimes: Sequence[str],
+    *,
+    layers: str = "all",
+    compiler: str = "auto",
+    runtime_dirs: Sequence[str] = (),
+    output: Path | None = None,
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+) -> Document:
+    """The native agent and workers for a target (schema edgeflow.agent-build/1)."""
+    from edgeflow.toolchain import documents
+
+    return documents.build_document(
+        target, runtimes, layers, compiler, runtime_dirs, output, workspace, progress
+    )
+
+
+def agent_bundle(
+    targets: Sequence[str],
+    runtimes: Sequence[str],
+    folder: Path,
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+) -> Document:
+    """Agents for many targets in one checksummed archive (schema edgeflow.agent-bundle-build/1)."""
+    from edgeflow.toolchain import documents
+
+    return documents.bundle_document(targets, runtimes, folder, workspace, progress)
+
+
+def toolchain_list(workspace: Workspace, progress: Progress = _SILENT) -> Document:
+    """Targets, compilers and runtimes of the native agent (schema edgeflow.toolchain/1)."""
+    from edgeflow.toolchain import documents
+
+    return documents.list_document(workspace, progress)
+
+
+def toolchain_install(
+    targets: Sequence[str],
+    runtimes: Sequence[str],
+    compiler: str,
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+) -> Document:
+    """Brings what building needs and is not there (schema edgeflow.toolchain-install/1)."""
+    from edgeflow.toolchain import documents
+
+    return documents.install_document(targets, runtimes, compiler, workspace, progress)
+
+
+def toolchain_doctor(workspace: Workspace, progress: Progress = _SILENT) -> Document:
+    """What building needs, part by part (schema edgeflow.doctor/1)."""
+    from edgeflow.toolchain import documents
+
+    return documents.doctor_document(workspace, progress)
+
+
 def agent_install(
-    device: str, runtimes: Sequence[str], workspace: Workspace, progress: Progress = _SILENT
+    device: str,
+    runtimes: Sequence[str],
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+    *,
+    agent: AgentKind | None = None,
 ) -> Document:
     """Brings the agent, and runtimes that the device lacks (schema edgeflow.agent-install/1)."""
     from edgeflow.agentlink import daemon
 
-    return daemon.install(device, runtimes, workspace, progress)
+    return daemon.install(device, runtimes, workspace, progress, wanted=agent)
 
 
 def agent_start(
-    device: str, workspace: Workspace, progress: Progress = _SILENT, *, service: bool = False
+    device: str,
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+    *,
+    service: bool = False,
+    agent: AgentKind | None = None,
 ) -> Document:
     """Starts the daemon unless it runs; as a systemd user unit if asked (schema edgeflow.agent/1)."""
     from edgeflow.agentlink import daemon
 
-    return daemon.start(device, workspace, progress, service=service)
+    return daemon.start(device, workspace, progress, service=service, wanted=agent)
 
 
 def agent_prune(
-    device: str, quota_bytes: int, workspace: Workspace, progress: Progress = _SILENT
+    device: str,
+    quota_bytes: int,
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+    *,
+    agent: AgentKind | None = None,
 ) -> Document:
     """Removes what was used longest ago there until the quota holds (schema edgeflow.agent-prune/1)."""
     from edgeflow.agentlink import daemon
 
-    return daemon.prune(device, quota_bytes, workspace, progress)
+    return daemon.prune(device, quota_bytes, workspace, progress, wanted=agent)
 
 
-def agent_uninstall(device: str, workspace: Workspace, *, force: bool) -> Document:
+def agent_uninstall(
+    device: str,
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+    *,
+    force: bool,
+    agent: AgentKind | None = None,
+) -> Document:
     """Takes everything of edgeflow off the device (schema edgeflow.agent-uninstall/1)."""
     from edgeflow.agentlink import daemon
 
-    return daemon.uninstall(device, workspace, force=force)
+    return daemon.uninstall(device, workspace, progress, force=force, wanted=agent)
 
 
-def agent_status(device: str, workspace: Workspace) -> Document:
+def agent_status(
+    device: str, workspace: Workspace, progress: Progress = _SILENT, *, agent: AgentKind | None = None
+) -> Document:
     """Whether the daemon runs, and who uses it (schema edgeflow.agent/1)."""
     from edgeflow.agentlink import daemon
 
-    return daemon.status(device, workspace)
+    return daemon.status(device, workspace, progress, wanted=agent)
 
 
-def agent_stop(device: str, workspace: Workspace, *, force: bool) -> Document:
+def agent_stop(
+    device: str,
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+    *,
+    force: bool,
+    agent: AgentKind | None = None,
+) -> Document:
     """Stops the daemon; refused while a job runs unless forced (schema edgeflow.agent/1)."""
     from edgeflow.agentlink import daemon
 
-    return daemon.stop(device, workspace, force=force)
+    return daemon.stop(device, workspace, progress, force=force, wanted=agent)
 
 
-def agent_logs(device: str, lines: int, workspace: Workspace) -> Document:
+def agent_logs(
+    device: str,
+    lines: int,
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+    *,
+    agent: AgentKind | None = None,
+) -> Document:
     """The daemon's last log lines (schema edgeflow.logs/1)."""
     from edgeflow.agentlink import daemon
 
-    return daemon.logs(device, lines, workspace)
+    return daemon.logs(device, lines, workspace, progress, wanted=agent)
 
 
 def zoo_list(workspace: Workspace) -> Document:

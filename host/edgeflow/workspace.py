@@ -32,6 +32,11 @@ class Workspace:
         return self.home / "tools"
 
     @property
+    def toolchain_dir(self) -> Path:
+        """Compilers and CMake that edgeflow brought itself (edgeflow toolchain install)."""
+        return self.home / "toolchains"
+
+    @property
     def store_path(self) -> Path:
         return self.home / "results.db"
 

@@ -9,18 +9,22 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from conftest import Finished, environment, run_edgeflow
 from edgeflow.config.devices import DeviceSpec, load_fleet
 from edgeflow.devices.transports.adb import AdbTransport
 from edgeflow.devices.transports.adb_server import AdbServer, adb_program
 from edgeflow.errors import EdgeflowError
 from edgeflow.lab import lab as labs
-from edgeflow.lab.namespaces import Guest, set_link
+from edgeflow.lab.guests import Guest
+from edgeflow.lab.network import set_link
 from edgeflow.progress import Silent
 
 KEPT = Path(__file__).resolve().parents[2] / ".cache" / "tests" / "lab"
@@ -39,6 +43,40 @@ class Lab:
 
     def spec(self, name: str) -> DeviceSpec:
         return load_fleet(self.home / "lab/devices.yaml", self.home, self.home).get(name)
+
+    def edgeflow(self, *words: object) -> Finished:
+        """The command line, with the running lab devices."""
+        return run_edgeflow(self.home, self.home, *self.options, *words, timeout_s=280)
+
+    @contextmanager
+    def edgeflow_started(self, *words: object) -> Iterator[subprocess.Popen[str]]:
+        """The command line while it works, its progress on stderr; ended afterwards if it still runs."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "edgeflow.cli.main", *self.options, *map(str, words)],
+            cwd=self.home,
+            env=environment(self.home, PYTHONUNBUFFERED="1"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @property
+    def options(self) -> tuple[str, str]:
+        return ("--devices-file", str(self.home / "lab/devices.yaml"))
+
+    @contextmanager
+    def machine(self, name: str) -> Iterator[str]:
+        """A virtual machine, as new, that is gone afterwards."""
+        try:
+            labs.up([name], self.home, Silent())
+            yield name
+        finally:
+            labs.down([name], self.home)
 
     def adb(self, *words: str) -> str:
         """The adb program itself, on the private server."""
@@ -61,6 +99,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     for name in ("images", "keys"):
         (KEPT / name).mkdir(parents=True, exist_ok=True)
         (home / "lab" / name).symlink_to(KEPT / name)
+    for name in ("zoo", "tools"):
+        (KEPT.parent / name).mkdir(parents=True, exist_ok=True)
+        (home / name).symlink_to(KEPT.parent / name)
     adb_home = tmp_path_factory.mktemp("adb-home")
     started = Lab(home, adb_home, _free_port())
     try:

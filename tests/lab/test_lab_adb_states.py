@@ -16,7 +16,7 @@ from edgeflow.devices.transports.adb import AdbTransport
 from edgeflow.devices.transports.adb_link import LinkLost
 from edgeflow.errors import DeviceError
 from edgeflow.lab import lab as labs
-from edgeflow.lab.namespaces import set_link
+from edgeflow.lab.network import set_link
 from edgeflow.progress import Silent
 from edgeflow.workspace import Workspace
 
@@ -75,7 +75,7 @@ class TestStates:
         spec = lab.spec("lab-pixel7-locked")
         labs.authorize(spec.name, lab.home)
         transport = AdbTransport(spec.name, address=spec.address)
-        os.kill(lab.guest(spec.name).init_pid, signal.SIGKILL)
+        os.kill(lab.guest(spec.name).pid, signal.SIGKILL)
         with pytest.raises(DeviceError, match=spec.name) as caught:
             transport.run(["true"], timeout_s=20)
         assert caught.value.hint

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import time
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -33,6 +34,12 @@ def names(phone: AdbTransport, folder: PurePosixPath) -> list[str]:
 
 def runs(phone: AdbTransport, pid: str) -> bool:
     return phone.run(["sh", "-c", f"kill -0 {pid}"], timeout_s=10).exit_code == 0
+
+
+def finishers(phone: AdbTransport) -> list[str]:
+    """The process ids of the shells that wait for the end of a push."""
+    script = "cd /proc; for p in [0-9]*; do [ $p = $$ ] || ! grep -q flush=syn[c] $p/cmdline || echo $p; done"
+    return phone.run(["sh", "-c", script], timeout_s=20).text.split()
 
 
 class TestRun:
@@ -143,6 +150,23 @@ class TestFiles:
         finally:
             phone.run(["rm", str(filler)], timeout_s=20)
         phone.push(source, WORK / "model")
+
+    def test_the_shell_that_ends_pushes_may_be_killed_and_goes_with_the_transport(
+        self, phone: AdbTransport, tmp_path: Path
+    ) -> None:
+        (tmp_path / "model").write_bytes(os.urandom(100_000))
+        odd = WORK / "two\nlines $(id) it's"
+        phone.push(tmp_path / "model", odd)
+        phone.push(tmp_path / "model", WORK / "model")
+        (shell,) = finishers(phone)
+        phone.run(["kill", "-9", shell], timeout_s=10).require_success("kill")
+        phone.push(tmp_path / "model", WORK / "again")
+        assert phone.file_size(odd) == phone.file_size(WORK / "again") == 100_000
+        assert len(finishers(phone)) == 1
+        phone.close()
+        deadline = time.monotonic() + 10
+        while finishers(phone):  # adbd ends it once the connection is gone: nothing tells when
+            assert time.monotonic() < deadline
 
     def test_places_that_cannot_be_written(self, phone: AdbTransport, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("x")

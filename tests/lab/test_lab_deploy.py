@@ -18,16 +18,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.lab, pytest.mark.network, pytest.mark.timeout(900)]
 
 DEVICE = "lab-arm64"
-KEPT = Path(__file__).resolve().parents[2] / ".cache" / "tests"
 
 
 @pytest.fixture(scope="module")
 def home(lab: Lab) -> Path:
-    """The lab's home, with the packages that other tests pulled."""
-    for name in ("zoo", "tools"):
-        (KEPT / name).mkdir(parents=True, exist_ok=True)
-        if not (lab.home / name).exists():
-            (lab.home / name).symlink_to(KEPT / name)
     return lab.home
 
 

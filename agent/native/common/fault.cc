@@ -11,11 +11,12 @@
 namespace edgeflow {
 namespace {
 
-constexpr std::array<std::string_view, 19> kCodes = {
+constexpr std::array<std::string_view, 20> kCodes = {
     "bad_frame",    "bad_request",  "unknown_method", "not_attached",    "busy",
     "no_job",       "no_file",      "file_corrupt",   "backend_missing", "unsupported_accelerator",
     "load_failed",  "bad_input",    "run_failed",     "worker_crashed",  "timeout",
     "out_of_memory", "cancelled",   "device_full",    "internal",
+    "unsupported_setting",
 };
 
 std::string text_of(const Json& value) { return value.is_string() ? value.as_string() : std::string(); }

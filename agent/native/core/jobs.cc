@@ -25,8 +25,9 @@ Fault busy_fault(const Record& record) {
 
 JobTable::JobTable(WorkFolder& folder, std::string build, bool persistent, Log& log, std::string root)
     : folder_(folder), build_(std::move(build)), persistent_(persistent), log_(log), root_(std::move(root)),
-      spool_(folder.jobs), device_lock_(folder.lock_path) {
+      spool_(folder.jobs), device_lock_(folder.lock_path), tuning_(folder.path, root_) {
   spool_.sweep();
+  restore_device();
   if (persistent) restore();
 }
 
@@ -36,6 +37,7 @@ std::string JobTable::start(Frame request, const std::string& token, const std::
   const std::lock_guard<std::mutex> lock(mutex_);
   if (closed_) throw Fault("busy", "the agent is ending");
   const auto device = std::make_shared<Descriptor>(device_lock_.acquire(host));
+  set_back();
   for (auto& [role, sha256] : checked["files"].as_object()) sha256 = folder_.verified_file(sha256);
   checked["site"] = site_of(checked);
   const Record record{random_hex(6), kind, "running", rfc3339_now(), token, host, build_, ::getpid(), persistent_};
@@ -80,7 +82,9 @@ void JobTable::run_in_thread(const Json& params, const std::shared_ptr<Job>& job
   const std::unique_ptr<Ahead> ahead = std::move(ahead_);
   const Setting setting = Setting::of(params);
   const bool suits = ahead && params["kind"] != Json("energy") && ahead->setting == setting;
-  const auto task = [this, job, lock](std::optional<Started> started) { supervise(job, lock, std::move(started)); };
+  const auto task = [this, job, params, lock](std::optional<Started> started) {
+    supervise(job, params, lock, std::move(started));
+  };
   if (!suits || !ahead->take(task)) {
     if (ahead) ahead->dismiss();
     std::thread(task, std::nullopt).detach();
@@ -161,12 +165,12 @@ void JobTable::close() {
   for (const auto& [id, job] : jobs_) spool_.remove(id);
 }
 
-void JobTable::supervise(const std::shared_ptr<Job>& job, const std::shared_ptr<Descriptor>& lock,
+void JobTable::supervise(const std::shared_ptr<Job>& job, const Json& params, const std::shared_ptr<Descriptor>& lock,
                          std::optional<Started> started) {
   Record record = job->record();
   std::optional<Frame> outcome;
   try {
-    outcome = job->run(std::move(started));
+    outcome = run_tuned(*job, params, std::move(started));
     outcome->type = FrameType::response;
     record.state = "done";
   } catch (const Fault& fault) {
@@ -192,6 +196,42 @@ void JobTable::supervise(const std::shared_ptr<Job>& job, const std::shared_ptr<
   }
   log_.line("job " + record.job + ": " + record.state);
   job->finish(record, std::move(outcome));
+}
+
+Frame JobTable::run_tuned(Job& job, const Json& params, std::optional<Started> started) {
+  const Json& wanted = params["governor"];
+  if (wanted.is_null()) {
+    Frame answer = job.run(std::move(started));
+    answer.meta["result"]["governor"] = nullptr;
+    return answer;
+  }
+  struct SetBack {
+    JobTable& table;
+    ~SetBack() { table.set_back(); }
+  } set_back_at_the_end{*this};
+  std::optional<std::vector<int>> cpus;
+  if (params["affinity"].is_array()) {
+    cpus.emplace();
+    for (const Json& cpu : params["affinity"].as_array()) cpus->push_back(static_cast<int>(cpu.as_integer()));
+  }
+  tuning_.set_governor(wanted.as_string(), cpus);
+  Frame answer = job.run(std::move(started));
+  answer.meta["result"]["governor"] = wanted;
+  return answer;
+}
+
+void JobTable::restore_device() {
+  if (!tuning_.is_changed()) return;
+  try {
+    const Descriptor device = device_lock_.acquire("edgeflow");
+    set_back();
+  } catch (const Fault&) {
+    // Whoever holds the device has set it back already.
+  }
+}
+
+void JobTable::set_back() {
+  for (const std::string& line : tuning_.restore()) log_.line(line);
 }
 
 // Takes over the spooled jobs of this build's last daemon; what it left running has failed.

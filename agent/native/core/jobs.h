@@ -16,13 +16,15 @@
 #include "core/job.h"
 #include "core/log.h"
 #include "core/spool.h"
+#include "core/tuning.h"
 
 namespace edgeflow {
 
 // Every job of this core. It lives as long as the process: its threads refer to it.
 class JobTable {
  public:
-  // `persistent` is a daemon's: outcomes are spooled, and outlive the core. Power sources are looked for in `root`.
+  // `persistent` is a daemon's: outcomes are spooled, and outlive the core. Power sources and governors
+  // are looked for in `root`.
   JobTable(WorkFolder& folder, std::string build, bool persistent, Log& log, std::string root);
   JobTable(const JobTable&) = delete;
   JobTable& operator=(const JobTable&) = delete;
@@ -53,7 +55,13 @@ class JobTable {
  private:
   std::unique_ptr<Ahead> start_ahead(const Setting& setting) const;
   void run_in_thread(const Json& params, const std::shared_ptr<Job>& job, const std::shared_ptr<Descriptor>& lock);
-  void supervise(const std::shared_ptr<Job>& job, const std::shared_ptr<Descriptor>& lock, std::optional<Started> started);
+  void supervise(const std::shared_ptr<Job>& job, const Json& params, const std::shared_ptr<Descriptor>& lock,
+                 std::optional<Started> started);
+  // The job's answer, with the device set as its params want it meanwhile. Throws Fault.
+  Frame run_tuned(Job& job, const Json& params, std::optional<Started> started);
+  // Sets back what a core that was killed left changed, unless somebody's job runs.
+  void restore_device();
+  void set_back();
   void restore();
   // The path of the site that a job's worker comes from; null for the core's own.
   Json site_of(const Json& checked) const;
@@ -65,6 +73,7 @@ class JobTable {
   const std::string root_;
   Spool spool_;
   JobLock device_lock_;
+  Tuning tuning_;
 
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Job>> jobs_;

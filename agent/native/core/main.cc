@@ -61,7 +61,7 @@ int usage() {
 
 int run_command(const std::string& command, const std::string& work, const std::vector<std::string>& options) {
   const bool force = options.size() == 1 && options[0] == "--force" && command == "stop";
-  // Where tests find power sources; a device's are under /.
+  // Where tests have a /sys of their own.
   const bool rooted = options.size() == 2 && options[0] == "--root" && command == "core";
   if (!options.empty() && !force && !rooted) return usage();
   // The agent itself: an old build that is still used is not pruned.

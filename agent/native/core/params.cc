@@ -16,6 +16,7 @@ namespace edgeflow {
 namespace {
 
 constexpr int64_t kMaxThreads = 1024;
+constexpr size_t kMaxGovernor = 15;  // CPUFREQ_NAME_LEN (linux/cpufreq.h) less its end
 constexpr std::string_view kKinds = "infer bench memory energy";
 // Phases of a worker are measured in CPUs of real machines; a longer list is rubbish.
 constexpr size_t kMaxAffinity = 8192;
@@ -79,6 +80,13 @@ void check_files(const BackendEntry& backend, const Json& files) {
   }
 }
 
+void check_governor(const Json& governor) {
+  const bool is_name = governor.is_string() && !governor.as_string().empty() && governor.as_string().size() <= kMaxGovernor;
+  if (!governor.is_null() && !is_name) {
+    throw Fault("bad_request", "job.start: governor is the name of one or null, got " + governor.excerpt(40));
+  }
+}
+
 void check_limits(const Json& limits) {
   for (const auto& [name, value] : limits.as_object()) {
     if (name != "timeout_ms" && name != "memory_bytes") {
@@ -93,8 +101,8 @@ void check_limits(const Json& limits) {
 }  // namespace
 
 Json checked_start(const Json& params) {
-  refuse_unknown(params, {"kind", "backend", "files", "options", "threads", "affinity", "accelerator", "limits", "plan", "site"},
-                 "job.start");
+  refuse_unknown(params, {"kind", "backend", "files", "options", "threads", "affinity", "accelerator", "limits", "plan", "site",
+                 "governor"}, "job.start");
   const Json empty = Json::Object();
   Json checked = Json::Object{{"kind", params["kind"]},
                               {"backend", params["backend"]},
@@ -105,7 +113,8 @@ Json checked_start(const Json& params) {
                               {"accelerator", member_or(params, "accelerator", "cpu")},
                               {"limits", member_or(params, "limits", empty)},
                               {"plan", member_or(params, "plan", empty)},
-                              {"site", params["site"]}};
+                              {"site", params["site"]},
+                              {"governor", params["governor"]}};
   const Json& told = checked;
   if (!is_kind(told["kind"])) {
     throw Fault("bad_request", "unknown job kind " + told["kind"].excerpt(40) + "; known: " + std::string(kKinds));
@@ -121,6 +130,7 @@ Json checked_start(const Json& params) {
   }
   check_files(*find_backend(told["backend"]), told["files"]);
   check_limits(told["limits"]);
+  check_governor(told["governor"]);
   check_plan(told["kind"].as_string(), told["plan"]);
   return checked;
 }

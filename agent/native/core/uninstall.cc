@@ -13,12 +13,13 @@
 #include "core/daemon.h"
 #include "core/folder.h"
 #include "core/service.h"
+#include "core/tuning.h"
 
 namespace edgeflow {
 namespace {
 
 // Everything that edgeflow puts into a work folder; what else lies there is its owner's, and stays.
-constexpr const char* kOurs[] = {"agents", "files", "site", "jobs", "run", "lock"};
+constexpr const char* kOurs[] = {"agents", "files", "site", "jobs", "run", "lock", kRestoreNote};
 constexpr size_t kMaxPidBytes = 64;
 
 void end_daemon(const std::string& work, const std::string& build) {
@@ -47,6 +48,7 @@ Json uninstall(const std::string& given, bool force) {
   const bool had_service = remove_service(work);
   for (const std::string& build : names_in(path_in(work, "run"))) end_daemon(work, build);
   if (::chdir("/") != 0) throw_errno("/");
+  Tuning(work, "/").restore();  // of a core that was killed
   for (const char* name : kOurs) {
     if (!remove_tree(path_in(work, name))) throw storage_fault(errno, "cannot remove " + path_in(work, name));
   }

@@ -72,7 +72,7 @@ Json set_affinity(const Json& cpus) {
     if (known) CPU_SET_S(static_cast<size_t>(cpu), sizeof wanted, wanted.data());
   }
   if (!within) {
-    throw Fault("bad_request", "affinity " + listed_numbers(cpus.as_array()) + " is not within this device's CPUs " +
+    throw Fault("unsupported_setting", "affinity " + listed_numbers(cpus.as_array()) + " is not within this device's CPUs " +
                                    listed_numbers(numbers_of(allowed)));
   }
   if (::sched_setaffinity(0, sizeof wanted, wanted.data()) != 0) fail("sched_setaffinity");

@@ -57,6 +57,9 @@ def _command(argv: List[str]) -> int:
         return maintenance.main(argv[0], os.path.expanduser(argv[2]), argv[3:], own_build())
     force = "--force" in argv
     words = [word for word in argv if word != "--force"]
+    root = "/"
+    if words[:1] == ["core"] and words[3:4] == ["--root"] and len(words) == 5:
+        root, words = words[4], words[:3]  # where tests have a /sys of their own
     if len(words) != 3 or words[1] != "--work" or (force and words[0] != "stop"):
         sys.stderr.write(USAGE)
         return EXIT_USAGE
@@ -69,7 +72,7 @@ def _command(argv: List[str]) -> int:
     if command == "core":
         from edgeflow_agent import core
 
-        return core.run(work, own_build())
+        return core.run(work, own_build(), root=root)
     from edgeflow_agent import daemon
 
     try:

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from typing import Deque, Optional
 
-from edgeflow_agent.wire import Frame, FrameParser, WireError, encode_parts
+from edgeflow_agent.wire import Frame, FrameParser, encode_parts
 
 CHUNK_BYTES = 1 << 16
 
@@ -28,8 +28,7 @@ class Stream:
         while not self._ready:
             data = self._read()
             if not data:
-                if self._parser.pending_bytes:
-                    raise WireError("the input ended inside a frame")
+                self._parser.finish()
                 return None
             self._ready.extend(self._parser.feed(data))
         return self._ready.popleft()

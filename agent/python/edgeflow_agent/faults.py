@@ -9,7 +9,7 @@ CODES = frozenset(
         "bad_frame", "bad_request", "unknown_method", "not_attached", "busy", "no_job", "no_file",
         "file_corrupt", "backend_missing", "unsupported_accelerator", "load_failed", "bad_input",
         "run_failed", "worker_crashed", "timeout", "out_of_memory", "cancelled", "device_full",
-        "internal",
+        "internal", "unsupported_setting",
     )
 )  # fmt: skip
 """Every error code of the protocol."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
@@ -17,15 +18,20 @@ from edgeflow_agent.log import Log, rfc3339_now
 from edgeflow_agent.spool import Record, Spool
 from edgeflow_agent.supervise import Worker, spawn_ahead
 from edgeflow_agent.sysinfo import ACCELERATORS
+from edgeflow_agent.tuning import Tuning
 from edgeflow_agent.wire import Buffer, Frame, FrameType, WireError
 
 KINDS = ("infer", "bench", "memory", "energy")
 FOLLOWED = ("infer", "memory")  # a deploy's next job comes at once; beside a bench nothing is started
 START_PARAMS = frozenset(
-    ("kind", "backend", "files", "options", "threads", "affinity", "accelerator", "limits", "plan", "site")
-)
+    (
+        "kind", "backend", "files", "options", "threads", "affinity", "accelerator", "limits", "plan", "site",
+        "governor",
+    )
+)  # fmt: skip
 PREPARE_PARAMS = frozenset(("backend", "threads", "affinity", "site"))
 MAX_THREADS = 1024
+MAX_GOVERNOR = 15  # CPUFREQ_NAME_LEN (linux/cpufreq.h) less its end
 
 Run = Union[Worker, EnergyRun]
 """What runs a job: `run` blocks and gives its answer or raises Fault, `stop` ends it from any thread."""
@@ -103,7 +109,7 @@ class Job:
 class JobTable:
     """Every job of this core. `persistent` is a daemon's: outcomes are spooled, and outlive the core.
 
-    `root` is where power sources are looked for.
+    `root` is where power sources and governors are looked for.
     """
 
     def __init__(
@@ -116,6 +122,7 @@ class JobTable:
         self._root = root
         self._spool = Spool(folder.jobs)
         self._device_lock = JobLock(folder.lock_path)
+        self._tuning = Tuning(folder.path, root)
         self._lock = threading.Lock()
         self._jobs: Dict[str, Job] = {}
         self._running: Optional[Job] = None
@@ -123,6 +130,7 @@ class JobTable:
         self._ahead: Optional[Ahead] = None
         self._closed = False
         self._spool.sweep()
+        self._restore_device()
         if persistent:
             self._restore()
 
@@ -134,6 +142,7 @@ class JobTable:
                 raise Fault("busy", "the agent is ending")
             lock_fd = self._device_lock.acquire(host)
             try:
+                self._set_back()
                 checked["files"] = {
                     role: self._folder.verified_file(sha256) for role, sha256 in checked["files"].items()
                 }
@@ -194,12 +203,16 @@ class JobTable:
         ahead, self._ahead = self._ahead, None
         setting = Setting.of(params)
         suits = ahead is not None and params["kind"] != "energy" and ahead.setting == setting
-        if ahead is not None and suits and ahead.take(lambda started: self._supervise(job, lock_fd, started)):
+
+        def supervise(started: Optional[Started] = None) -> None:
+            self._supervise(job, params, lock_fd, started)
+
+        if ahead is not None and suits and ahead.take(supervise):
             thread = ahead.thread
         else:
             if ahead is not None:
                 ahead.dismiss()
-            thread = threading.Thread(target=self._supervise, args=(job, lock_fd), name="job", daemon=True)
+            thread = threading.Thread(target=supervise, name="job", daemon=True)
             thread.start()
         if params["kind"] in FOLLOWED:
             self._ahead = self._start_ahead(setting)
@@ -275,12 +288,16 @@ class JobTable:
             for job in list(self._jobs):
                 self._spool.remove(job)
 
-    def _supervise(self, job: Job, lock_fd: int, started: Optional[Started] = None) -> None:
+    def _supervise(
+        self, job: Job, params: Dict[str, Any], lock_fd: int, started: Optional[Started] = None
+    ) -> None:
         state = "done"
         worker = job.worker
         assert worker is not None
         try:
-            answer = worker.run(started) if isinstance(worker, Worker) else worker.run()
+            with self._tuning.governor(params["governor"], params["affinity"]) as governor:
+                answer = worker.run(started) if isinstance(worker, Worker) else worker.run()
+            answer.meta["result"]["governor"] = governor
             outcome = Frame(FrameType.RESPONSE, answer.meta, answer.body)
         except Fault as fault:
             state = "cancelled" if fault.code == "cancelled" else "failed"
@@ -302,6 +319,21 @@ class JobTable:
             self._running = None
         self._log.line("job %s: %s" % (record.job, state))
         job.finish(record, outcome)
+
+    def _restore_device(self) -> None:
+        """Sets back what a core that was killed left changed, unless somebody's job runs."""
+        if not self._tuning.is_changed:
+            return
+        with contextlib.suppress(Fault):  # whoever holds the device has set it back already
+            lock_fd = self._device_lock.acquire("edgeflow")
+            try:
+                self._set_back()
+            finally:
+                os.close(lock_fd)
+
+    def _set_back(self) -> None:
+        for line in self._tuning.restore():
+            self._log.line(line)
 
     def _restore(self) -> None:
         """Takes over the spooled jobs of this build's last daemon; what it left running has failed."""
@@ -336,6 +368,7 @@ def check_params(params: Mapping[str, Any]) -> Dict[str, Any]:
         "limits": params.get("limits", {}),
         "plan": params.get("plan", {}),
         "site": params.get("site"),
+        "governor": params.get("governor"),
     }
     if checked["kind"] not in KINDS:
         raise Fault("bad_request", "unknown job kind %.40r; known: %s" % (checked["kind"], " ".join(KINDS)))
@@ -360,6 +393,9 @@ def check_params(params: Mapping[str, Any]) -> Dict[str, Any]:
             raise Fault("bad_request", "job.start: unknown limit %.40r" % (name,))
         if value is not None and (not _is_count(value) or value == 0):
             raise Fault("bad_request", "job.start: limit %s=%.40r" % (name, value))
+    governor = checked["governor"]
+    if governor is not None and not (isinstance(governor, str) and 0 < len(governor) <= MAX_GOVERNOR):
+        raise Fault("bad_request", "job.start: governor is the name of one or null, got %.40r" % (governor,))
     _check_plan(checked["kind"], checked["plan"])
     return checked
 

@@ -15,6 +15,7 @@ from edgeflow_agent.folder import storage_fault
 from edgeflow_agent.supervise import HOME
 
 TIMEOUT_S = 60.0
+WANTS = "default.target.wants"
 UNIT = """\
 [Unit]
 Description=edgeflow agent in {description}
@@ -73,9 +74,7 @@ def install(work: str, build: str) -> Dict[str, Any]:
     with contextlib.suppress(daemon.NoDaemon):
         daemon.stop(work, build, force=False)  # one that was started by hand would be in the unit's way
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        _write_whole(path, text)
     except OSError as error:
         raise storage_fault(error, "cannot write the unit %s" % path) from error
     for words in (("daemon-reload",), ("enable", name), ("restart", name)):
@@ -83,6 +82,10 @@ def install(work: str, build: str) -> Dict[str, Any]:
         if done.returncode != 0:
             message = "systemctl --user %s: %s" % (" ".join(words), _last_line(done))
             raise Fault("internal", message, detail={"log": done.stderr.splitlines()})
+    # What `enable` linked must be on the disk too: the next thing may be a power cut.
+    for folder in (os.path.dirname(path), os.path.join(os.path.dirname(path), WANTS)):
+        with contextlib.suppress(OSError):
+            _bring_to_disk(folder)
     return {"service": name, "started": True, "reason": "", "lingering": _lingers()}
 
 
@@ -142,6 +145,25 @@ def _run(argv: "list[str]", environment: Dict[str, str]) -> "subprocess.Complete
         )
     except subprocess.TimeoutExpired as error:
         raise Fault("timeout", "%s did not end within %g s" % (" ".join(argv), TIMEOUT_S)) from error
+
+
+def _write_whole(path: str, text: str) -> None:
+    """The whole file or none, also after a power cut: systemd takes an empty unit for a masked one."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    part = path + ".part"
+    with open(part, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def _bring_to_disk(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _content(path: str) -> str:

@@ -54,11 +54,11 @@ class Spool:
     def update(self, record: Record) -> None:
         """Writes the record. Raises OSError."""
         text = json.dumps(record._asdict(), sort_keys=True).encode("utf-8")
-        _write_atomically(os.path.join(self._path, record.job, RECORD), [text])
+        write_atomically(os.path.join(self._path, record.job, RECORD), [text])
 
     def save(self, record: Record, outcome: Frame) -> None:
         """Spools the outcome, then the record that says it is there. Raises OSError."""
-        _write_atomically(os.path.join(self._path, record.job, RESULT), encode_parts(outcome))
+        write_atomically(os.path.join(self._path, record.job, RESULT), encode_parts(outcome))
         self.update(record)
 
     def load(self, job: str) -> Frame:
@@ -112,7 +112,8 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _write_atomically(path: str, chunks: Any) -> None:
+def write_atomically(path: str, chunks: Any) -> None:
+    """Puts the chunks, on the disk, in the place of what is there. Raises OSError."""
     temporary = path + ".tmp"
     with open(temporary, "wb") as file:
         for chunk in chunks:

@@ -90,9 +90,7 @@ class Worker:
                 self._kill_group()
             return ours
 
-    def _follow(
-        self, ours: socket.socket
-    ) -> Tuple[Optional[Frame], Optional[int], Optional[Dict[str, Any]]]:
+    def _follow(self, ours: socket.socket) -> Tuple[Optional[Frame], Optional[int], Optional[Dict[str, Any]]]:
         """Converses with the worker to its end: its last frame, its exit code, what the sampler saw."""
         self._ended.clear()
         sampling = None

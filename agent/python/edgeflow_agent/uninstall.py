@@ -12,8 +12,9 @@ from edgeflow_agent import daemon, service
 from edgeflow_agent.faults import Fault
 from edgeflow_agent.folder import JobLock, describe_busy, storage_fault
 from edgeflow_agent.prune import daemon_runs
+from edgeflow_agent.tuning import NOTE, Tuning
 
-OURS = ("agents", "files", "site", "jobs", "run", "lock")
+OURS = ("agents", "files", "site", "jobs", "run", "lock", NOTE)
 """Everything that edgeflow puts into a work folder; what else lies there is its owner's, and stays."""
 
 
@@ -34,6 +35,7 @@ def uninstall(work: str, force: bool) -> Dict[str, Any]:
     for build in os.listdir(run) if os.path.isdir(run) else []:
         _end_daemon(work, build)
     os.chdir("/")
+    Tuning(work).restore()  # of a core that was killed
     try:
         for name in OURS:
             _remove(os.path.join(work, name))

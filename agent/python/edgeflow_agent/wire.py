@@ -185,7 +185,8 @@ class FrameParser:
     def feed(self, data: Buffer) -> List[Frame]:
         """The frames that `data` completes, in order. Raises WireError on what is not the protocol.
 
-        Frames that precede the fault in the same `data` are lost with it: the peer is not to be trusted.
+        Frames that precede the fault in the same `data` are given: last words of a process that then broke
+        say how far it came. The next call, or `finish`, raises.
         """
         if self._failed is not None:
             raise WireError(self._failed)
@@ -200,7 +201,16 @@ class FrameParser:
         except WireError as error:
             self._failed = str(error)
             self._buffer = bytearray()
+            if frames:
+                return frames
             raise
+
+    def finish(self) -> None:
+        """The end of the input. Raises WireError where it lies within a frame, or after what is none."""
+        if self._failed is not None:
+            raise WireError(self._failed)
+        if self.pending_bytes:
+            raise WireError("the input ended inside a frame")
 
     def _next(self) -> Optional[Frame]:
         if self._header is None:

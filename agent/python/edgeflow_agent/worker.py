@@ -261,10 +261,12 @@ def _set_affinity(cpus: Optional[List[int]]) -> Optional[List[int]]:
     if cpus is None:
         return None
     if not hasattr(os, "sched_setaffinity"):
-        raise Fault("bad_request", "this system has no CPU affinity; leave affinity out")
+        raise Fault("unsupported_setting", "this system has no CPU affinity; leave affinity out")
     allowed = sorted(os.sched_getaffinity(0))
     if not cpus or not set(cpus) <= set(allowed):
-        raise Fault("bad_request", "affinity %s is not within this device's CPUs %s" % (cpus, allowed))
+        raise Fault(
+            "unsupported_setting", "affinity %s is not within this device's CPUs %s" % (cpus, allowed)
+        )
     os.sched_setaffinity(0, cpus)
     return sorted(os.sched_getaffinity(0))
 

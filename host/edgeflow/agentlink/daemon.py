@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from edgeflow.agentlink.choice import choose_agent, tell
 from edgeflow.agentlink.maintenance import run_command
 from edgeflow.agentlink.provision import InstalledAgent, attach_daemon, install_agent
 from edgeflow.agentlink.prune import prune as prune_agent
 from edgeflow.agentlink.reattach import Reattaching
-from edgeflow.agentlink.runtimes import provide_runtime, require_runtime
+from edgeflow.agentlink.runtimes import provide_runtime
 from edgeflow.config.devices import load_fleet
 from edgeflow.devices.device import open_device
 from edgeflow.errors import AgentError, UsageError
@@ -18,6 +19,7 @@ from edgeflow_agent.backends.base import REGISTRY
 
 if TYPE_CHECKING:
     from edgeflow.agentlink.session import AgentSession
+    from edgeflow.config.devices import AgentKind
     from edgeflow.devices.device import Device
     from edgeflow.progress import Progress
     from edgeflow.workspace import Workspace
@@ -25,24 +27,34 @@ if TYPE_CHECKING:
 _START_TIMEOUT_S = 30.0
 
 
-def install(device: str, runtimes: Sequence[str], workspace: Workspace, progress: Progress) -> dict[str, Any]:
-    """Brings the agent, and the wheels of those runtimes that the device lacks, ahead of any deploy.
+def install(
+    device: str,
+    runtimes: Sequence[str],
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    wanted: AgentKind | None = None,
+) -> dict[str, Any]:
+    """Brings the agent, and those runtimes that the device lacks, ahead of any deploy.
 
-    Raises DeviceError, ToolMissingError, UsageError, AgentError.
+    One agent serves them all: the one that the first of them gets. Raises DeviceError, ToolMissingError,
+    UsageError, AgentError.
     """
     workspace.ensure_home()
     _check_names(runtimes)
     with _device(device, workspace) as opened:
-        for runtime in runtimes:
-            require_runtime(opened, runtime)
+        choice = choose_agent(opened, next(iter(runtimes), None), workspace, progress, wanted=wanted)
+        for runtime in runtimes[1:]:
+            choose_agent(opened, runtime, workspace, progress, wanted=choice.kind)
+        tell(choice, opened, next(iter(runtimes), None), progress)
         progress.step(f"push the agent to {device}")
-        agent, transfer = install_agent(opened, workspace)
+        agent, transfer = install_agent(opened, workspace, choice.products)
         sites: dict[str, str | None] = {}
         if runtimes:
             with Reattaching(agent, workspace.home, progress) as session:
                 for runtime in runtimes:
                     sites[runtime], moved = provide_runtime(
-                        session, agent, opened, runtime, workspace, progress
+                        session, agent, opened, runtime, workspace, progress, choice.products
                     )
                     transfer += moved
         if transfer.pushed_bytes:
@@ -50,6 +62,7 @@ def install(device: str, runtimes: Sequence[str], workspace: Workspace, progress
     return {
         "schema": "edgeflow.agent-install/1",
         "device": device,
+        "kind": agent.kind,
         "build": agent.build,
         "work_dir": str(agent.work_dir),
         "sites": sites,
@@ -57,7 +70,14 @@ def install(device: str, runtimes: Sequence[str], workspace: Workspace, progress
     }
 
 
-def start(device: str, workspace: Workspace, progress: Progress, *, service: bool = False) -> dict[str, Any]:
+def start(
+    device: str,
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    service: bool = False,
+    wanted: AgentKind | None = None,
+) -> dict[str, Any]:
     """Starts the daemon unless it runs already. `service`: by a systemd user unit, so that it also comes back
     after a reboot; where the device has no such thing, a note says so and it is started plainly.
 
@@ -65,7 +85,7 @@ def start(device: str, workspace: Workspace, progress: Progress, *, service: boo
     """
     workspace.ensure_home()
     progress.step(f"start the agent on {device}")
-    with _agent_on(device, workspace) as agent:
+    with _agent_on(device, workspace, progress, wanted) as agent:
         unit, started = _start_service(agent, progress) if service else (None, False)
         session = attach_daemon(agent)
         already = session is not None and not started
@@ -78,9 +98,11 @@ def start(device: str, workspace: Workspace, progress: Progress, *, service: boo
             return {**_document(device, session, already=already), "service": unit}
 
 
-def status(device: str, workspace: Workspace) -> dict[str, Any]:
+def status(
+    device: str, workspace: Workspace, progress: Progress, *, wanted: AgentKind | None = None
+) -> dict[str, Any]:
     """Whether the daemon of this version runs, and who uses it."""
-    with _agent_on(device, workspace) as agent:
+    with _agent_on(device, workspace, progress, wanted) as agent:
         session = attach_daemon(agent)
         if session is None:
             return _stopped(device, stopped=False)
@@ -88,9 +110,11 @@ def status(device: str, workspace: Workspace) -> dict[str, Any]:
             return _document(device, session, already=True)
 
 
-def stop(device: str, workspace: Workspace, *, force: bool) -> dict[str, Any]:
+def stop(
+    device: str, workspace: Workspace, progress: Progress, *, force: bool, wanted: AgentKind | None = None
+) -> dict[str, Any]:
     """Stops the daemon. Raises DeviceError (busy) while a job runs, unless forced."""
-    with _agent_on(device, workspace) as agent:
+    with _agent_on(device, workspace, progress, wanted) as agent:
         session = attach_daemon(agent)
         if session is None:
             return _stopped(device, stopped=False)
@@ -99,9 +123,11 @@ def stop(device: str, workspace: Workspace, *, force: bool) -> dict[str, Any]:
         return _stopped(device, stopped=True)
 
 
-def logs(device: str, lines: int, workspace: Workspace) -> dict[str, Any]:
+def logs(
+    device: str, lines: int, workspace: Workspace, progress: Progress, *, wanted: AgentKind | None = None
+) -> dict[str, Any]:
     """The last lines of the running daemon's log. Raises UsageError when none runs."""
-    with _agent_on(device, workspace) as agent:
+    with _agent_on(device, workspace, progress, wanted) as agent:
         session = attach_daemon(agent)
         if session is None:
             raise UsageError(f"{device}: no daemon runs", hint=f"edgeflow agent start --device {device}")
@@ -110,14 +136,23 @@ def logs(device: str, lines: int, workspace: Workspace) -> dict[str, Any]:
     return {"schema": "edgeflow.logs/1", "device": device, "lines": found}
 
 
-def prune(device: str, quota_bytes: int, workspace: Workspace, progress: Progress) -> dict[str, Any]:
+def prune(
+    device: str,
+    quota_bytes: int,
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    wanted: AgentKind | None = None,
+) -> dict[str, Any]:
     """Removes what was used longest ago from the device's work folder until the quota holds."""
-    with _agent_on(device, workspace) as agent:
+    with _agent_on(device, workspace, progress, wanted) as agent:
         found = prune_agent(agent, progress, quota_bytes=quota_bytes)
     return {"schema": "edgeflow.agent-prune/1", "device": device, "quota_bytes": quota_bytes, **found}
 
 
-def uninstall(device: str, workspace: Workspace, *, force: bool) -> dict[str, Any]:
+def uninstall(
+    device: str, workspace: Workspace, progress: Progress, *, force: bool, wanted: AgentKind | None = None
+) -> dict[str, Any]:
     """Ends every daemon of this work folder and removes all that edgeflow put on the device.
 
     Raises DeviceError (busy) while a job runs, unless forced.
@@ -127,7 +162,7 @@ def uninstall(device: str, workspace: Workspace, *, force: bool) -> dict[str, An
         there = opened.transport.run(["test", "-d", work_dir], timeout_s=_START_TIMEOUT_S).exit_code == 0
         found: dict[str, Any] = {"removed": False, "service": False, "left": []}
         if there:
-            agent, _ = install_agent(opened, workspace)
+            agent = _installed(opened, workspace, progress, wanted)
             found = run_command(agent, "uninstall", *(["--force"] if force else []))
     return {
         "schema": "edgeflow.agent-uninstall/1",
@@ -176,10 +211,19 @@ def _device(name: str, workspace: Workspace) -> Iterator[Device]:
 
 
 @contextmanager
-def _agent_on(device: str, workspace: Workspace) -> Iterator[InstalledAgent]:
+def _agent_on(
+    device: str, workspace: Workspace, progress: Progress, wanted: AgentKind | None
+) -> Iterator[InstalledAgent]:
     with _device(device, workspace) as opened:
-        agent, _ = install_agent(opened, workspace)
-        yield agent
+        yield _installed(opened, workspace, progress, wanted)
+
+
+def _installed(
+    device: Device, workspace: Workspace, progress: Progress, wanted: AgentKind | None
+) -> InstalledAgent:
+    choice = choose_agent(device, None, workspace, progress, wanted=wanted)
+    tell(choice, device, None, progress)
+    return install_agent(device, workspace, choice.products)[0]
 
 
 def _document(device: str, session: AgentSession, *, already: bool) -> dict[str, Any]:

@@ -13,10 +13,9 @@ _CLASSES: dict[str, type[EdgeflowError]] = {
     "no_file": DeviceError,
     "file_corrupt": DeviceError,
     "unsupported_accelerator": DeviceError,
-    "bad_affinity": DeviceError,
+    "unsupported_setting": DeviceError,
     "backend_missing": ToolMissingError,
     "bad_input": UsageError,
-    "bad_option": UsageError,
 }
 
 _HINTS = {

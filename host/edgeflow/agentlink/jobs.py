@@ -36,6 +36,7 @@ class JobSpec:
     affinity: tuple[int, ...] | None
     accelerator: str
     site: str | None = None  # the unpacked wheels that the runtime is in, where the device lacks it
+    governor: str | None = None  # CPU frequency governor while a job runs; None: as it is
 
     @classmethod
     def of(
@@ -46,6 +47,7 @@ class JobSpec:
         affinity: tuple[int, ...] | None,
         accelerator: str,
         site: str | None = None,
+        governor: str | None = None,
     ) -> JobSpec:
         return cls(
             backend=artifact.runtime,
@@ -55,6 +57,7 @@ class JobSpec:
             affinity=affinity,
             accelerator=accelerator,
             site=site,
+            governor=governor,
         )
 
 
@@ -71,6 +74,7 @@ class BenchOutcome:
     sampling: Mapping[str, Any]
     runtime: Mapping[str, Any]
     affinity: tuple[int, ...] | None
+    governor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,7 @@ def bench(
         sampling=result["sampling"],
         runtime=result["runtime"],
         affinity=None if affinity is None else tuple(affinity),
+        governor=result["governor"],
     )
 
 
@@ -247,6 +252,8 @@ def _run(
     }
     if spec.site is not None:
         params["site"] = spec.site
+    if spec.governor is not None:
+        params["governor"] = spec.governor
     job = session.call("job.start", params, tensors, runtime=spec.backend).result["job"]
     reply = session.call(
         "job.wait",

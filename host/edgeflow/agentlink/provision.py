@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgeflow.agentlink.identity import HostIdentity
 from edgeflow.agentlink.session import AgentSession
@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from edgeflow.agentlink.session import Calls
     from edgeflow.devices.device import Device
     from edgeflow.progress import Progress
+    from edgeflow.toolchain.products import Products
     from edgeflow.workspace import Workspace
     from edgeflow_converters.base import Artifact
 
 NO_DAEMON = 3
 """Exit code of `attach` when no daemon listens (agent/PROTOCOL.md)."""
+
+PYTHON_NAME, NATIVE_NAME = "agent.pyz", "edgeflow-agent"
+"""An agent's file in agents/<build> (agent/PROTOCOL.md)."""
 
 _HASHING_TIMEOUT_S = 300.0  # a small board hashes some 30 MB/s
 _SILENT = Silent()
@@ -60,14 +64,14 @@ class InstalledAgent:
 
     device: str
     transport: Transport
-    python: str
-    path: PurePosixPath
+    kind: Literal["python", "native"]
+    program: tuple[str, ...]
     work_dir: PurePosixPath
     build: str
 
     def argv(self, command: str, *arguments: str) -> list[str]:
         """The command line of one of the agent's commands on the device."""
-        return [self.python, str(self.path), command, "--work", str(self.work_dir), *arguments]
+        return [*self.program, command, "--work", str(self.work_dir), *arguments]
 
     @property
     def run_dir(self) -> PurePosixPath:
@@ -75,18 +79,33 @@ class InstalledAgent:
         return self.work_dir / "run" / self.build
 
 
-def install_agent(device: Device, workspace: Workspace) -> tuple[InstalledAgent, Transfer]:
-    """The agent of this version on the device, pushed unless exactly this build is there already.
+def install_agent(
+    device: Device, workspace: Workspace, native: Products | None = None
+) -> tuple[InstalledAgent, Transfer]:
+    """The agent of this version on the device, pushed unless exactly this build is there already: the Python
+    one, or that of `native`, which is built if need be.
 
-    Raises DeviceError.
+    Raises DeviceError, and what a build raises.
     """
-    bundle, build = _bundle(workspace.agent_dir)
-    path = device.work_dir / "agents" / build / "agent.pyz"
-    agent = InstalledAgent(device.spec.name, device.transport, device.python, path, device.work_dir, build)
-    size_bytes = bundle.stat().st_size
+    if native is None:
+        source, build = _bundle(workspace.agent_dir)
+    else:
+        agent = native.agent()
+        source, build = agent.program, agent.build
+    installed = agent_of(device, build, native=native is not None)
+    path = PurePosixPath(installed.program[-1])
+    size_bytes = source.stat().st_size
     if device.transport.file_size(path) == size_bytes:
-        return agent, Transfer(skipped_bytes=size_bytes)
-    return agent, _push(device.transport, bundle, path)
+        return installed, Transfer(skipped_bytes=size_bytes)
+    return installed, _push(device.transport, source, path)
+
+
+def agent_of(device: Device, build: str, *, native: bool) -> InstalledAgent:
+    """Where an agent of this build lies on the device, or would lie."""
+    path = str(device.work_dir / "agents" / build / (NATIVE_NAME if native else PYTHON_NAME))
+    program = (path,) if native else (device.python, path)
+    kind: Literal["python", "native"] = "native" if native else "python"
+    return InstalledAgent(device.spec.name, device.transport, kind, program, device.work_dir, build)
 
 
 @contextmanager
@@ -95,7 +114,7 @@ def started_core(agent: InstalledAgent) -> Iterator[Channel | None]:
 
     It is ended with the block, whether a session took it or not. Raises DeviceError.
     """
-    if _daemon_is_listed(agent):
+    if daemon_is_listed(agent):
         yield None
         return
     channel = agent.transport.open_channel(agent.argv("core"))
@@ -131,7 +150,7 @@ def attach_daemon(agent: InstalledAgent) -> AgentSession | None:
 
     Raises AgentError when something listens there that is no agent.
     """
-    if not _daemon_is_listed(agent):
+    if not daemon_is_listed(agent):
         return None
     channel = agent.transport.open_channel(agent.argv("attach"))
     try:
@@ -176,7 +195,7 @@ def push_files(
     return total
 
 
-def _daemon_is_listed(agent: InstalledAgent) -> bool:
+def daemon_is_listed(agent: InstalledAgent) -> bool:
     """Whether a daemon may run. No pid file: never started; an empty one: ended in good order."""
     return bool(agent.transport.file_size(agent.run_dir / "agent.pid"))
 

@@ -113,10 +113,11 @@ class Reattaching:
                     continue
                 reply = started
             except AgentError as error:
-                # The answer to the first acknowledgement was lost with the connection.
-                if not (losses and method == "job.ack" and error.code == "no_job"):
+                if not losses or error.code != "no_job":
                     raise
-                reply = Reply({}, ())
+                if method != "job.ack":
+                    raise self._started_anew(error) from error
+                reply = Reply({}, ())  # the answer to the first acknowledgement was lost with the connection
             self._keep_book(method, params or {}, reply)
             return reply
         raise AssertionError("unreachable")
@@ -197,6 +198,16 @@ class Reattaching:
         if lost.by_link:
             return DeviceError(message, hint=hint, detail=lost.detail)
         return AgentError(message, hint=hint, detail=lost.detail)
+
+    def _started_anew(self, error: AgentError) -> AgentError:
+        """For a daemon that does not know a job of ours: it is another one than before the link was lost."""
+        device = self._agent.device
+        return AgentError(
+            f"{device}: its daemon was started anew while the link was lost: the job went with the old one",
+            code=error.code,
+            hint="the device was rebooted, or its agent restarted: deploy again",
+            detail=error.detail,
+        )
 
     def _already_started(self) -> Reply | None:
         """The job whose start was asked for when the connection was lost, if the daemon did start it."""

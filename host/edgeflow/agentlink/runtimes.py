@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeflow.agentlink import wheels
 from edgeflow.agentlink.maintenance import run_command
 from edgeflow.agentlink.provision import Transfer, push_files
 from edgeflow.errors import DeviceError, ToolMissingError
+from edgeflow.toolchain.build import NULL
 from edgeflow_agent.backends.base import REGISTRY
 
 if TYPE_CHECKING:
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from edgeflow.agentlink.session import Calls
     from edgeflow.devices.device import Device
     from edgeflow.progress import Progress
+    from edgeflow.toolchain.products import Products
     from edgeflow.workspace import Workspace
 
 _TIMEOUT_S = 30.0
@@ -45,8 +50,11 @@ def provide_runtime(
     runtime: str,
     workspace: Workspace,
     progress: Progress,
+    native: Products | None = None,
 ) -> tuple[str | None, Transfer]:
-    """The site on the device that holds the runtime, made unless it is there; None where its Python has it.
+    """The site on the device that holds the runtime, made unless it is there; None where its agent has it.
+
+    A native agent gets the worker of `native`, which is built if need be.
 
     The wheels are of the version of this host's runtime, which the artifact was verified with, where there
     are some; a note tells another one. Raises DeviceError, ToolMissingError, UsageError, AgentError.
@@ -57,6 +65,8 @@ def provide_runtime(
         raise ToolMissingError(
             f"{name}: its agent cannot run {runtime}", hint=f"it can run: {', '.join(session.hello.backends)}"
         )
+    if native is not None:
+        return _provide_worker(session, agent, runtime, native, progress)
     there = told.get("site")
     if told["available"] and there is None:
         return None, Transfer()
@@ -85,3 +95,41 @@ def provide_runtime(
         *found.files, runtime=runtime,
     )  # fmt: skip
     return found.site, transfer
+
+
+def _provide_worker(
+    session: Calls, agent: InstalledAgent, runtime: str, native: Products, progress: Progress
+) -> tuple[str | None, Transfer]:
+    """The site of a native worker and what lies beside it; the null runtime is in the agent itself."""
+    if runtime == NULL:
+        return None, Transfer()
+    worker = native.worker(runtime)
+    sha256 = {name: _sha256(path) for name, path in worker.files.items()}
+    site = native_site_key(sha256)
+    told = session.hello.backends[runtime]
+    size_bytes = sum(path.stat().st_size for path in worker.files.values())
+    if told["available"] and told.get("site") == site:
+        return site, Transfer(skipped_bytes=size_bytes)
+    what = f"{runtime} {worker.version} for {worker.target}"
+    progress.step(f"push {what} to {agent.device}")
+    wanted = {sha256[name]: path for name, path in worker.files.items()}
+    transfer = push_files(session, agent, wanted, progress)
+    if transfer.pushed_bytes:
+        progress.note(f"{agent.device}: gets {what}, {transfer.pushed_bytes / 1e6:.1f} MB")
+    pairs = [f"{name}={digest}" for name, digest in sorted(sha256.items())]
+    made = run_command(
+        agent, "unpack", "--runtime", runtime, "--version", worker.version, "--target", worker.target, *pairs,
+        runtime=runtime,
+    )  # fmt: skip
+    return str(made["site"]), transfer
+
+
+def native_site_key(files: Mapping[str, str]) -> str:
+    """The site's folder: of the sorted NAME=SHA256, as agent/PROTOCOL.md has it."""
+    text = "\n".join(sorted(f"{name}={digest}" for name, digest in files.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -2,22 +2,90 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgeflow.cli.context import options_of
-from edgeflow.cli.options import DeviceOption
+from edgeflow.cli.options import AgentOption, CompilerOption, DeviceOption, kind_of
 
 app = typer.Typer(
     help="The agent on a device: install it, run it as a daemon, remove it.", no_args_is_help=True
 )
 
 
+@app.command("build")
+def build(
+    context: typer.Context,
+    target: Annotated[str, typer.Option("--target", help="What to build for: edgeflow toolchain list.")],
+    runtime: Annotated[
+        list[str] | None, typer.Option("--runtime", "-r", help="And this runtime's worker; may be repeated.")
+    ] = None,
+    layers: Annotated[
+        str, typer.Option(help="all, or common: fewer layers of ncnn, in a quarter of the time.")
+    ] = "all",
+    compiler: CompilerOption = "auto",
+    runtime_dir: Annotated[
+        list[str] | None,
+        typer.Option("--runtime-dir", metavar="NAME=DIR", help="A runtime from a folder of yours."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Copy the programs there.")] = None,
+) -> None:
+    """Build the native agent, and workers, for a target. What was built before is not built again.
+
+    \b
+    Examples:
+      edgeflow agent build --target android-arm64-static --runtime ncnn
+      edgeflow agent build --target linux-armv7 --runtime ncnn --output out/
+    """
+    from edgeflow import api
+    from edgeflow.cli import render
+
+    options = options_of(context)
+    with options.progress() as progress:
+        document = api.agent_build(
+            target,
+            runtime or (),
+            layers=layers,
+            compiler=compiler,
+            runtime_dirs=runtime_dir or (),
+            output=output,
+            workspace=options.workspace(),
+            progress=progress,
+        )
+    options.show(document, render.agent_build_view)
+
+
+@app.command("bundle")
+def bundle(
+    context: typer.Context,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="For this target; may be repeated. Default: all.")
+    ] = None,
+    runtime: Annotated[
+        list[str] | None, typer.Option("--runtime", "-r", help="This runtime; may be repeated. Default: all.")
+    ] = None,
+) -> None:
+    """Build every target into one archive with checksums, for hosts that have no compiler.
+
+    Such a host takes it from EDGEFLOW_AGENT_BUNDLE, or from the folder agent-bundle in EDGEFLOW_HOME.
+    """
+    from edgeflow import api
+    from edgeflow.cli import render
+
+    options = options_of(context)
+    with options.progress() as progress:
+        document = api.agent_bundle(target or (), runtime or (), output, options.workspace(), progress)
+    options.show(document, render.agent_bundle_view)
+
+
 @app.command("install")
 def install(
     context: typer.Context,
     device: DeviceOption = "local",
+    agent: AgentOption = None,
     runtime: Annotated[
         list[str] | None, typer.Option("--runtime", "-r", help="Also bring this runtime; may be repeated.")
     ] = None,
@@ -29,9 +97,13 @@ def install(
 
     options = options_of(context)
     with options.progress() as progress:
-        document = api.agent_install(device, runtime or (), options.workspace(), progress)
+        document = api.agent_install(
+            device, runtime or (), options.workspace(), progress, agent=kind_of(agent)
+        )
         if service:
-            started = api.agent_start(device, options.workspace(), progress, service=True)
+            started = api.agent_start(
+                device, options.workspace(), progress, service=True, agent=kind_of(agent)
+            )
             document["service"] = started["service"]
     options.show(document, render.agent_install_view)
 
@@ -40,6 +112,7 @@ def install(
 def start(
     context: typer.Context,
     device: DeviceOption = "local",
+    agent: AgentOption = None,
     service: Annotated[
         bool, typer.Option("--service", help="As a systemd user unit, so that it comes back after a reboot.")
     ] = False,
@@ -50,18 +123,21 @@ def start(
 
     options = options_of(context)
     with options.progress() as progress:
-        document = api.agent_start(device, options.workspace(), progress, service=service)
+        document = api.agent_start(
+            device, options.workspace(), progress, service=service, agent=kind_of(agent)
+        )
     options.show(document, render.agent_view)
 
 
 @app.command("status")
-def status(context: typer.Context, device: DeviceOption = "local") -> None:
+def status(context: typer.Context, device: DeviceOption = "local", agent: AgentOption = None) -> None:
     """Tell whether the daemon runs, its version, its runtimes and who uses it."""
     from edgeflow import api
     from edgeflow.cli import render
 
     options = options_of(context)
-    document = api.agent_status(device, options.workspace())
+    with options.progress() as progress:
+        document = api.agent_status(device, options.workspace(), progress, agent=kind_of(agent))
     options.show(document, render.agent_view)
 
 
@@ -69,6 +145,7 @@ def status(context: typer.Context, device: DeviceOption = "local") -> None:
 def stop(
     context: typer.Context,
     device: DeviceOption = "local",
+    agent: AgentOption = None,
     force: Annotated[bool, typer.Option("--force", help="Stop it even while a job runs.")] = False,
 ) -> None:
     """Stop the daemon. Refused while a job runs, unless --force."""
@@ -76,7 +153,8 @@ def stop(
     from edgeflow.cli import render
 
     options = options_of(context)
-    document = api.agent_stop(device, options.workspace(), force=force)
+    with options.progress() as progress:
+        document = api.agent_stop(device, options.workspace(), progress, force=force, agent=kind_of(agent))
     options.show(document, render.agent_view)
 
 
@@ -84,6 +162,7 @@ def stop(
 def logs(
     context: typer.Context,
     device: DeviceOption = "local",
+    agent: AgentOption = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10000, help="How many of the last.")] = 50,
 ) -> None:
     """Print the daemon's last log lines."""
@@ -91,7 +170,8 @@ def logs(
     from edgeflow.cli import console
 
     options = options_of(context)
-    document = api.agent_logs(device, lines, options.workspace())
+    with options.progress() as progress:
+        document = api.agent_logs(device, lines, options.workspace(), progress, agent=kind_of(agent))
     if options.as_json:
         console.emit_json(document)
     else:
@@ -103,6 +183,7 @@ def logs(
 def prune(
     context: typer.Context,
     device: DeviceOption = "local",
+    agent: AgentOption = None,
     max_mib: Annotated[int, typer.Option("--max-mib", min=0, help="Keep the work folder below this.")] = 2048,
 ) -> None:
     """Remove what was used longest ago on the device; deploy does it by itself at 2 GiB."""
@@ -111,7 +192,7 @@ def prune(
 
     options = options_of(context)
     with options.progress() as progress:
-        document = api.agent_prune(device, max_mib << 20, options.workspace(), progress)
+        document = api.agent_prune(device, max_mib << 20, options.workspace(), progress, agent=kind_of(agent))
     options.show(document, render.agent_prune_view)
 
 
@@ -119,6 +200,7 @@ def prune(
 def uninstall(
     context: typer.Context,
     device: DeviceOption = "local",
+    agent: AgentOption = None,
     force: Annotated[bool, typer.Option("--force", help="Even while a job runs.")] = False,
 ) -> None:
     """Stop the daemon and its service, and remove everything that edgeflow put on the device."""
@@ -126,5 +208,8 @@ def uninstall(
     from edgeflow.cli import render
 
     options = options_of(context)
-    document = api.agent_uninstall(device, options.workspace(), force=force)
+    with options.progress() as progress:
+        document = api.agent_uninstall(
+            device, options.workspace(), progress, force=force, agent=kind_of(agent)
+        )
     options.show(document, render.agent_uninstall_view)

@@ -51,7 +51,7 @@ class ConsoleProgress:
             if self._status is None:
                 from rich.console import Console
 
-                self._status = Console(stderr=True).status(text)
+                self._status = Console(stderr=True, emoji=False).status(text)
                 self._status.start()
             self._status.update(text)
         elif not self._quiet:
@@ -94,7 +94,7 @@ def _stdout_console() -> Console:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else 160
-    return Console(width=width, highlight=False, soft_wrap=False)
+    return Console(width=width, highlight=False, soft_wrap=False, emoji=False)
 
 
 def say(text: str) -> None:

@@ -18,7 +18,9 @@ def deploy(
     precision: opt.PrecisionOption = "fp32",
     accelerator: opt.AcceleratorOption = "cpu",
     threads: opt.ThreadsOption = None,
+    agent: opt.AgentOption = None,
     affinity: opt.AffinityOption = None,
+    governor: opt.GovernorOption = None,
     mode: Annotated[opt.Mode, typer.Option(help="How long to measure.")] = opt.Mode.quick,
     budget_s: Annotated[
         float | None, typer.Option("--budget-s", min=0.1, max=86400, help="Most seconds of measuring.")
@@ -47,8 +49,10 @@ def deploy(
         accelerator=accelerator,
         threads=threads,
         affinity=opt.parse_cores(affinity),
+        governor=governor,
         mode=mode.value,
         budget_s=budget_s,
+        agent=opt.kind_of(agent),
     )
     with options.progress() as progress:
         result = api.deploy(request, options.workspace(), progress)

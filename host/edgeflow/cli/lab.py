@@ -9,10 +9,11 @@ import typer
 from edgeflow.cli.context import options_of
 
 app = typer.Typer(
-    help="Virtual phones and boards on a Linux machine (needs root): up, down, status, authorize.",
+    help="Virtual phones and boards on a Linux machine (needs root): up, down, status, faults.",
     no_args_is_help=True,
 )
 
+Machine = Annotated[str, typer.Argument(help="A virtual machine of the lab, such as lab-arm64-vm.")]
 Names = Annotated[list[str] | None, typer.Argument(help="Lab devices. Default: the usual ones.")]
 
 
@@ -41,6 +42,25 @@ def status(context: typer.Context) -> None:
     from edgeflow import api
 
     _show(context, api.lab_status(options_of(context).workspace()))
+
+
+@app.command("reboot")
+def reboot(context: typer.Context, name: Machine) -> None:
+    """Press a virtual machine's reset button, and wait until it is back. Its disk has what was synced."""
+    from edgeflow import api
+
+    options = options_of(context)
+    with options.progress() as progress:
+        document = api.lab_reboot(name, options.workspace(), progress)
+    _show(context, document)
+
+
+@app.command("power-cut")
+def power_cut(context: typer.Context, name: Machine) -> None:
+    """Take a virtual machine's power away. `edgeflow lab up NAME` gives it back, with its disk."""
+    from edgeflow import api
+
+    _show(context, api.lab_power_cut(name, options_of(context).workspace()))
 
 
 @app.command("authorize")

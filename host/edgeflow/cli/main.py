@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from edgeflow import __version__
-from edgeflow.cli import agent, convert, deploy, devices, doctor, init, lab, results, run, zoo
+from edgeflow.cli import agent, convert, deploy, devices, doctor, init, lab, results, run, toolchain, zoo
 from edgeflow.cli.console import report_error
 from edgeflow.cli.context import GLOBAL_HELP, GlobalOptions, split_globals
 from edgeflow.errors import EdgeflowError, UsageError
@@ -32,6 +32,7 @@ app.command("convert")(convert.convert)
 app.command("init")(init.init)
 app.add_typer(devices.app, name="devices")
 app.add_typer(agent.app, name="agent")
+app.add_typer(toolchain.app, name="toolchain")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(results.app, name="results")
 app.add_typer(lab.app, name="lab")

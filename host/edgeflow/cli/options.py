@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeflow.cli import complete
 from edgeflow.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeflow.config.devices import AgentKind
 
 
 class Mode(StrEnum):
@@ -18,6 +21,14 @@ class Mode(StrEnum):
     quick = "quick"
     thorough = "thorough"
     sustained = "sustained"
+
+
+class Agent(StrEnum):
+    """Which agent runs on the device."""
+
+    auto = "auto"
+    native = "native"
+    python = "python"
 
 
 ModelArgument = Annotated[
@@ -47,9 +58,28 @@ ThreadsOption = Annotated[
 AffinityOption = Annotated[
     str | None, typer.Option(help="CPU cores to run on, e.g. 0,1 or 4-7. Default: the system decides.")
 ]
+GovernorOption = Annotated[
+    str | None,
+    typer.Option(
+        help="CPU frequency governor while a job runs, e.g. performance (needs root there); set back "
+        "afterwards. Default: the device's, else as it is."
+    ),
+]
+AgentOption = Annotated[
+    Agent | None,
+    typer.Option("--agent", help="Which agent the device gets. Default: the device's entry, else auto."),
+]
+CompilerOption = Annotated[
+    str, typer.Option("--compiler", help="auto, ndk, gcc or zig. Default: the best there is.")
+]
 OutputFolder = Annotated[
     Path | None, typer.Option("--output", "-o", help="A folder to copy the artifact to.")
 ]
+
+
+def kind_of(agent: Agent | None) -> AgentKind | None:
+    """The kind of agent that an option names."""
+    return None if agent is None else agent.value
 
 
 def parse_cores(text: str | None) -> tuple[int, ...] | None:

@@ -43,7 +43,8 @@ def _headline(result: Document) -> Text:
         result["device"]["name"],
         f"{runtime['name']} {runtime['version']}",
         f"{precision['name']} (weights {precision['weights']}, compute {precision['compute']})",
-        f"{runtime['accelerator']}, {count_text(result['threads'], 'thread')}{_cores(result['affinity'])}",
+        f"{runtime['accelerator']}, {count_text(result['threads'], 'thread')}{_cores(result['affinity'])}"
+        + (f", governor {result['governor']}" if result.get("governor") else ""),
     ]
     return Text("  ·  ".join(parts), style="bold")
 
@@ -361,10 +362,56 @@ def agent_view(document: Document) -> RenderableType:
     return Text("\n".join(lines))
 
 
+def agent_build_view(document: Document) -> RenderableType:
+    """What was built, where it lies, how large it is."""
+    state = "was built" if document["agent"]["cached"] else "built"
+    lines = [f"{document['target']}: agent {document['build']}, {document['compiler']['label']}"]
+    lines.append(
+        f"  agent  {bytes_text(document['agent']['size_bytes'])}  {state}  {document['agent']['path']}"
+    )
+    for runtime, worker in document["workers"].items():
+        state = "was built" if worker["cached"] else "built"
+        layers = f", {worker['layers']} layers" if worker["layers"] else ""
+        lines.append(f"  {runtime} {worker['version']}{layers}  {state}")
+        lines += [
+            f"    {file['name']}  {bytes_text(file['size_bytes'])}  {file['path']}"
+            for file in worker["files"]
+        ]
+    return Text("\n".join(lines))
+
+
+def agent_bundle_view(document: Document) -> RenderableType:
+    """An archive of agents, and what is in it."""
+    lines = [f"{document['archive']}  {bytes_text(document['size_bytes'])}"]
+    lines.append(f"  SHA-256 {document['sha256']}")
+    for name, target in document["targets"].items():
+        workers = [f"{runtime} {worker['version']}" for runtime, worker in target["workers"].items()]
+        lines.append(f"  {name}  agent {target['build']}  {', '.join(workers)}")
+    return Text("\n".join(lines))
+
+
+def toolchain_view(document: Document) -> RenderableType:
+    """Targets and runtimes of the native agent."""
+    targets = _table("target", "compiler", "try")
+    for row in document["targets"]:
+        targets.add_row(row["target"], row["compiler"] or _state("missing"), row["fix"])
+    runtimes = _table("runtime", "version", "licence", "targets")
+    for row in document["runtimes"]:
+        runtimes.add_row(row["runtime"], row["version"], row["licence"], ", ".join(row["targets"]))
+    where = f"builds in {document['builds']}; bundle: {document['bundle'] or 'none'}"
+    return Group(targets, Text(""), runtimes, Text(""), Text(where))
+
+
+def toolchain_install_view(document: Document) -> RenderableType:
+    """What was brought, and all that is there now."""
+    lines = [f"brought {what}" for what in document["brought"]] or ["nothing was missing"]
+    return Text("\n".join([*lines, *(f"  {what}" for what in document["there"])]))
+
+
 def agent_install_view(document: Document) -> RenderableType:
     """What was brought to a device."""
     transfer = document["transfer"]
-    lines = [f"{document['device']}: agent {document['build']} in {document['work_dir']}"]
+    lines = [f"{document['device']}: {document['kind']} agent {document['build']} in {document['work_dir']}"]
     for runtime, site in document["sites"].items():
         lines.append(f"  {runtime}  " + (f"brought, site {site}" if site else "the device has its own"))
     pushed, there = transfer["pushed_bytes"] / 1e6, transfer["skipped_bytes"] / 1e6

@@ -24,6 +24,7 @@ def run(
     runtime: opt.RuntimeOption = "ncnn",
     precision: opt.PrecisionOption = "fp32",
     threads: opt.ThreadsOption = None,
+    agent: opt.AgentOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write all output tensors to this .npz file.")
     ] = None,
@@ -42,7 +43,12 @@ def run(
 
     options = options_of(context)
     request = api.DeployRequest(
-        model=model, device=device, runtime=runtime, precision=precision, threads=threads
+        model=model,
+        device=device,
+        runtime=runtime,
+        precision=precision,
+        threads=threads,
+        agent=opt.kind_of(agent),
     )
     with options.progress() as progress:
         document = api.run(

@@ -29,6 +29,9 @@ KEYS_OF_TRANSPORT: Mapping[str, frozenset[str]] = {
 }
 """The keys that only make sense for one transport or two; every other key is for all."""
 
+AgentKind = Literal["auto", "native", "python"]
+"""Which agent runs on a device; `auto` is decided by agentlink.choice."""
+
 _BOUND_KEYS = ("address", "serial", "user", "key", "port", "known_hosts")
 
 
@@ -45,7 +48,9 @@ class _Settings(BaseModel):
     runtimes: tuple[str, ...] = ()
     work_dir: str | None = None
     python: str | None = None
+    agent: AgentKind | None = None
     threads: Annotated[int, Field(strict=True, gt=0)] | None = None
+    governor: Annotated[str, Field(pattern=r"^[a-z_]{1,15}$")] | None = None
 
     @field_validator("key", "known_hosts")
     @classmethod

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeflow.agentlink import jobs
+from edgeflow.agentlink.choice import choose_agent, tell
 from edgeflow.agentlink.jobs import JobSpec
 from edgeflow.agentlink.provision import Transfer, install_agent, push_artifact, started_core
 from edgeflow.agentlink.prune import prune
@@ -17,6 +18,7 @@ from edgeflow.agentlink.runtimes import provide_runtime
 from edgeflow.deploy import conversion, preflight
 from edgeflow.devices.device import open_device
 from edgeflow.inputs.samples import gate_samples
+from edgeflow.toolchain.build import NULL
 
 if TYPE_CHECKING:
     from edgeflow.agentlink.session import Calls
@@ -73,13 +75,19 @@ def placed(
             source_bytes=model.source.stat().st_size,
             allowed=device_spec.runtimes,
         )
-        preflight.check_runtime(request.runtime, device)
-        agent, transfer = install_agent(device, workspace)
+        choice = choose_agent(device, request.runtime, workspace, progress, wanted=request.agent)
+        tell(choice, device, request.runtime, progress)
+        native = choice.products
+        if native is not None and request.runtime != NULL:
+            native.worker(request.runtime)  # what is slow comes before anything is put on the device
+        agent, transfer = install_agent(device, workspace, native)
         threads = request.threads or device_spec.threads or 1
 
         def connect(core: Channel | None) -> _Connected:
             session = held.enter_context(Reattaching(agent, workspace.home, progress, core=core))
-            site, moved = provide_runtime(session, agent, device, request.runtime, workspace, progress)
+            site, moved = provide_runtime(
+                session, agent, device, request.runtime, workspace, progress, native
+            )
             return _Connected(session, site, moved)
 
         # A core of our own keeps nobody waiting: its worker imports the runtime while the artifact is looked
@@ -105,6 +113,11 @@ def placed(
         if transfer.pushed_bytes:
             prune(agent, progress)
         spec = JobSpec.of(
-            artifact, threads=threads, affinity=request.affinity, accelerator=request.accelerator, site=site
+            artifact,
+            threads=threads,
+            affinity=request.affinity,
+            accelerator=request.accelerator,
+            site=site,
+            governor=request.governor or device_spec.governor,
         )
         yield Placed(device, session, samples, artifact, spec, transfer)

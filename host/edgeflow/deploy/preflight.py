@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from edgeflow.deploy.request import DeployRequest
-from edgeflow.devices.device import MIN_PYTHON
 from edgeflow.errors import DeviceError, UsageError
 from edgeflow.types import DeviceFacts
-
-if TYPE_CHECKING:
-    from edgeflow.devices.device import Device
 
 _ACCELERATORS = ("cpu", "gpu", "npu")
 
@@ -64,23 +58,3 @@ def check_device(
             f"{name}: {facts.memory_available_bytes} bytes of memory available, about {memory_bytes} needed",
             hint="stop other programs on the device, or use a smaller model",
         )
-
-
-def check_runtime(runtime: str, device: Device) -> None:
-    """That the device has the runtime or can be given it. Raises DeviceError that names why not."""
-    from edgeflow.agentlink.runtimes import require_runtime
-
-    name, found = device.spec.name, device.facts.python_version
-    if found is None and device.facts.os == "android":
-        raise DeviceError(
-            f"{name}: Android has no Python for the agent, and this version has no native agent",
-            hint="use a Linux board for now; facts, shell and files work on it: edgeflow devices check",
-        )
-    if found is None or tuple(map(int, found.split(".")[:2])) < MIN_PYTHON:
-        what = f"its Python is {found}" if found else f"it has no Python at '{device.python}'"
-        needed = ".".join(map(str, MIN_PYTHON))
-        raise DeviceError(
-            f"{name}: {what}; the agent needs Python {needed} or newer",
-            hint=f"install one there, or set `python:` of {name} in devices.yaml to where it is",
-        )
-    require_runtime(device, runtime)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgeflow.config.devices import AgentKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,8 +14,9 @@ class DeployRequest:
     """One model on one device with one runtime, and how to measure it.
 
     `model`: a path, a recipe, `zoo:NAME`, or None for this folder's edgeflow.yaml, else the zoo's demo
-    model. `threads` and `affinity` None: the device's entry decides, else one thread anywhere.
-    `budget_s` None: the mode's own.
+    model. `threads`, `affinity` and `governor` None: the device's entry decides, else one thread
+    anywhere, at the frequency governor that is set there. `budget_s` None: the mode's own. `agent` None: the
+    device's entry decides, else auto.
     """
 
     model: str | None = None
@@ -21,5 +26,7 @@ class DeployRequest:
     accelerator: str = "cpu"
     threads: int | None = None
     affinity: tuple[int, ...] | None = None
+    governor: str | None = None
     mode: str = "quick"
     budget_s: float | None = None
+    agent: AgentKind | None = None

@@ -125,6 +125,7 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
         },
         "threads": spec.threads,
         "affinity": None if bench.affinity is None else list(bench.affinity),
+        "governor": bench.governor,
         "model": {
             "name": evidence.model.name,
             "origin": evidence.model.origin,

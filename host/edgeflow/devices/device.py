@@ -15,7 +15,7 @@ from edgeflow.devices.facts import parse_probe, work_dir_of
 from edgeflow.devices.probe import run_probe
 from edgeflow.devices.transports import open_transport
 from edgeflow.devices.transports.base import Transport
-from edgeflow.errors import EdgeflowError
+from edgeflow.errors import DeviceError, EdgeflowError
 from edgeflow.types import DeviceFacts
 
 MIN_PYTHON = (3, 8)
@@ -96,6 +96,23 @@ def _write_and_remove(device: Device) -> None:
 
 def _problem(device: Device) -> DeviceReport | None:
     facts, name = device.facts, device.spec.name
+    lacking = _python_problem(device)
+    named = device.spec.python is not None or device.spec.agent == "python"
+    if lacking is not None and (named or not _has_native_agent(device)):
+        return lacking
+    free_bytes = facts.disk_free_bytes
+    if free_bytes is not None and free_bytes < _MIN_FREE_BYTES:
+        return DeviceReport(
+            name,
+            "problem",
+            f"only {free_bytes >> 20} MiB free for {device.work_dir}",
+            f"free {_MIN_FREE_BYTES >> 20} MiB there, or set `work_dir:` of {name} in devices.yaml",
+        )
+    return None
+
+
+def _python_problem(device: Device) -> DeviceReport | None:
+    facts, name = device.facts, device.spec.name
     if facts.python_version is None:
         return DeviceReport(
             name, "problem", f"no Python at '{device.python}'", f"set `python:` of {name} in devices.yaml"
@@ -107,15 +124,17 @@ def _problem(device: Device) -> DeviceReport | None:
             f"Python {facts.python_version}; the agent needs {'.'.join(map(str, MIN_PYTHON))} or newer",
             f"install a newer one there and set `python:` of {name} in devices.yaml",
         )
-    free_bytes = facts.disk_free_bytes
-    if free_bytes is not None and free_bytes < _MIN_FREE_BYTES:
-        return DeviceReport(
-            name,
-            "problem",
-            f"only {free_bytes >> 20} MiB free for {device.work_dir}",
-            f"free {_MIN_FREE_BYTES >> 20} MiB there, or set `work_dir:` of {name} in devices.yaml",
-        )
     return None
+
+
+def _has_native_agent(device: Device) -> bool:
+    """Whether the agent that needs no Python is built for such a device."""
+    from edgeflow.toolchain.targets import targets_for
+
+    try:
+        return bool(targets_for(device.spec.name, device.facts, local=device.spec.transport == "local"))
+    except DeviceError:
+        return False
 
 
 def _describe(facts: DeviceFacts) -> str:

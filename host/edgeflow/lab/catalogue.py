@@ -11,6 +11,7 @@ from edgeflow.config.suggest import did_you_mean
 from edgeflow.errors import UsageError
 
 Kind = Literal["phone", "linux"]
+Machine = Literal["virt", "raspi3b"]
 ADB_PORT = 5555
 SSH_PORT = 22
 LINUX_USER = "edge"
@@ -20,7 +21,8 @@ LINUX_USER = "edge"
 class LabDevice:
     """A virtual device: the real daemon of its kind (adbd, sshd) under emulation, with its own address.
 
-    `locked`: asks for the computer's key, as a phone out of the box does.
+    `machine` is QEMU's name of a whole machine with a kernel and a disk of its own; None: namespaces of this
+    machine's kernel. `locked`: asks for the computer's key, as a phone out of the box does.
     """
 
     name: str
@@ -32,6 +34,7 @@ class LabDevice:
     description: str
     locked: bool = False
     by_default: bool = True
+    machine: Machine | None = None
 
     @property
     def port(self) -> int:
@@ -56,6 +59,19 @@ CATALOGUE: tuple[LabDevice, ...] = (
     LabDevice(
         "lab-armhf", "linux", "armhf", "ARM Linux (lab)", "cortex-a7", "",
         "virtual 32-bit ARM Linux with sshd and Python (emulated)", by_default=False,
+    ),
+    LabDevice(
+        "lab-phone-vm", "phone", "arm64", "Phone (lab machine)", "cortex-a76", "",
+        "virtual machine: Android phone with a battery (emulated)", by_default=False, machine="virt",
+    ),
+    LabDevice(
+        "lab-arm64-vm", "linux", "arm64", "ARM64 Linux (lab machine)", "cortex-a72", "",
+        "virtual machine: 64-bit ARM Linux with systemd and a battery (emulated)", by_default=False,
+        machine="virt",
+    ),
+    LabDevice(
+        "lab-pi3", "linux", "arm64", "Raspberry Pi 3 Model B", "cortex-a53", "",
+        "virtual machine: Raspberry Pi 3 Model B, slow (emulated)", by_default=False, machine="raspi3b",
     ),
 )  # fmt: skip
 
@@ -117,3 +133,11 @@ class LabFolder:
 
     def log(self, name: str) -> Path:
         return self.root / "run" / f"{name}.log"
+
+    def console(self, name: str) -> Path:
+        """What a virtual machine's kernel and init say."""
+        return self.machine(name) / "console.log"
+
+    def machine(self, name: str) -> Path:
+        """A virtual machine's own folder: its disk, QEMU's monitor, its console."""
+        return self.root / "run" / f"{name}.machine"

@@ -17,7 +17,14 @@ class LabError(EdgeflowError):
     exit_code = 3
 
 
-def run(argv: Sequence[str], what: str, *, timeout_s: float, env: Mapping[str, str] | None = None) -> str:
+def run(
+    argv: Sequence[str],
+    what: str,
+    *,
+    timeout_s: float,
+    env: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> str:
     """Runs a program to its end and returns what it printed on stdout.
 
     Raises LabError beginning with `what` when it fails or takes longer, ToolMissingError without it.
@@ -31,6 +38,7 @@ def run(argv: Sequence[str], what: str, *, timeout_s: float, env: Mapping[str, s
             errors="replace",
             timeout=timeout_s,
             env={**os.environ, "LC_ALL": "C", **(env or {})},
+            cwd=folder,
             check=False,
         )
     except FileNotFoundError as error:
@@ -43,6 +51,27 @@ def run(argv: Sequence[str], what: str, *, timeout_s: float, env: Mapping[str, s
         words = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
         raise LabError(f"{what}: {argv[0]}: {words.splitlines()[-1]}", detail=words)
     return done.stdout
+
+
+def start(argv: Sequence[str], log: Path, *, folder: Path) -> int:
+    """Starts a program that outlives us, in `folder`, and returns its process id; what it says goes to `log`.
+
+    Raises ToolMissingError without it.
+    """
+    with log.open("wb") as target:
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=target,
+                stderr=target,
+                cwd=folder,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise ToolMissingError(f"{argv[0]} is not installed") from error
+    process.returncode = 0  # it goes on without us: no warning about that when this object goes
+    return process.pid
 
 
 def start_python(script: Path, log: Path) -> subprocess.Popen[bytes]:

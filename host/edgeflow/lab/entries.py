@@ -7,7 +7,8 @@ from pathlib import Path
 
 from edgeflow.files import write_atomic
 from edgeflow.lab.catalogue import CATALOGUE, LINUX_USER, LabDevice, LabFolder
-from edgeflow.lab.namespaces import Guest
+from edgeflow.lab.guests import Guest
+from edgeflow.lab.machine_root import has_systemd
 from edgeflow.lab.rootfs import rootfs
 
 _HEAD = """\
@@ -44,9 +45,13 @@ def _entry(folder: LabFolder, device: LabDevice, guest: Guest) -> dict[str, obje
             "key": str(folder.user_key),
             "known_hosts": str(folder.known_hosts),
         }
-    return {**reach, "description": device.description, "tags": ["lab", device.kind, device.arch]}
+    return {**reach, "description": device.description, "tags": _tags(device)}
+
+
+def _tags(device: LabDevice) -> list[str]:
+    return ["lab", device.kind, device.arch, *(["machine"] if device.machine else [])]
 
 
 def _host_key(folder: LabFolder, device: LabDevice) -> str:
-    path: Path = rootfs(folder, device.arch) / "etc/ssh/ssh_host_ed25519_key.pub"
+    path: Path = rootfs(folder, device.arch, systemd=has_systemd(device)) / "etc/ssh/ssh_host_ed25519_key.pub"
     return " ".join(path.read_text().split()[:2])

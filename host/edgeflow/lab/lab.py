@@ -10,63 +10,92 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.errors import DeviceError, UsageError
-from edgeflow.lab import namespaces
+from edgeflow.lab import guests, machines, namespaces, network
 from edgeflow.lab.catalogue import CATALOGUE, LabDevice, LabFolder, select
 from edgeflow.lab.entries import write_entries
-from edgeflow.lab.phone import ADBD, locked_layer, phone_layer, properties
+from edgeflow.lab.guests import Guest
 from edgeflow.lab.requirements import require_machine
-from edgeflow.lab.rootfs import SHELL_UID, emulator, rootfs
-from edgeflow.lab.sensors import sensor_files
 
 if TYPE_CHECKING:
     from edgeflow.progress import Progress
-
-_STORAGE_BYTES = 1 << 30
-_MAX_KHZ = 2_000_000
-# What a phone's adbd runs with (AOSP daemon/main.cpp): input, log, sdcard, inet, ...
-_SHELL_GROUPS = [1004, 1007, 1011, 1015, 1028, 3001, 3002, 3003, 3006]
 
 
 def up(names: Sequence[str], home: Path, progress: Progress) -> dict[str, Any]:
     """Starts lab devices that do not run yet (none named: the usual ones) (schema edgeflow.lab/1).
 
-    The first time builds their root file systems, about two minutes; after that, seconds. Needs root on
-    Linux. Raises ToolMissingError for what this machine lacks, UsageError, LabError.
+    The first time builds their root file systems, about two minutes; after that, seconds. A virtual machine
+    that is switched off starts with the disk that it had. Needs root on Linux.
+    Raises ToolMissingError for what this machine lacks, UsageError, LabError.
     """
     wanted = select(names)
-    require_machine()
+    require_machine(virtual=any(device.machine for device in wanted))
     folder = LabFolder.of_home(home)
     with _locked(folder):
-        running = {name for name, guest in namespaces.recorded(folder).items() if guest.running}
-        for device in wanted:
-            if device.name in running:
-                continue
-            namespaces.stop(folder, device.name)  # what is left of one that ended by itself
-            plan = _plan(folder, device, progress)
-            progress.step(f"start {device.name}")
-            namespaces.start(folder, device.name, device.port, plan)
-        _write_running(folder)
+        running = {name for name, guest in guests.recorded(folder).items() if guest.running}
+        try:
+            for device in wanted:
+                if device.name in running:
+                    continue
+                if device.machine:
+                    machines.start(folder, device, progress)
+                else:
+                    _stop(folder, device)  # what is left of one that ended by itself
+                    namespaces.start(folder, device, progress)
+        finally:
+            _write_entries(folder)
     return status(home)
 
 
 def down(names: Sequence[str], home: Path) -> dict[str, Any]:
-    """Stops lab devices (none named: all) (schema edgeflow.lab/1). Raises UsageError, LabError."""
+    """Stops lab devices (none named: all) and throws away what they wrote (schema edgeflow.lab/1).
+
+    Raises UsageError, LabError.
+    """
     folder = LabFolder.of_home(home)
-    recorded = namespaces.recorded(folder)
-    wanted = [device.name for device in select(names)] if names else list(recorded)
+    recorded = guests.recorded(folder)
+    wanted = select(names) if names else [device for device in CATALOGUE if device.name in recorded]
     if recorded:
         require_machine()
         with _locked(folder):
-            for name in wanted:
-                namespaces.stop(folder, name)
-            _write_running(folder)
+            for device in wanted:
+                _stop(folder, device)
+            _write_entries(folder)
+    return status(home)
+
+
+def reboot(name: str, home: Path, progress: Progress) -> dict[str, Any]:
+    """Presses a virtual machine's reset button and waits until it is back (schema edgeflow.lab/1).
+
+    Its disk has what was synced. Raises UsageError, DeviceError, LabError.
+    """
+    device = _machine(name)
+    require_machine(virtual=True)
+    folder = LabFolder.of_home(home)
+    with _locked(folder):
+        guest = running_guest(name, home)
+        machines.reset(folder, guest)
+        progress.step(f"wait until {name} is back")
+        machines.await_boot(folder, device, guest)
+    return status(home)
+
+
+def power_cut(name: str, home: Path) -> dict[str, Any]:
+    """Takes a virtual machine's power away; `up` gives it back, with its disk (schema edgeflow.lab/1).
+
+    Raises UsageError, DeviceError, LabError.
+    """
+    _machine(name)
+    require_machine(virtual=True)
+    folder = LabFolder.of_home(home)
+    with _locked(folder):
+        guests.end(running_guest(name, home))
     return status(home)
 
 
 def status(home: Path) -> dict[str, Any]:
     """Which lab devices there are, and which run (schema edgeflow.lab/1). Changes nothing."""
     folder = LabFolder.of_home(home)
-    recorded = namespaces.recorded(folder)
+    recorded = guests.recorded(folder)
     return {
         "schema": "edgeflow.lab/1",
         "devices_file": str(folder.devices_file),
@@ -81,6 +110,8 @@ def authorize(name: str, home: Path, key: Path | None = None) -> dict[str, Any]:
     `key` is adb's public key; ~/.android/adbkey.pub by default. Raises UsageError, DeviceError.
     """
     guest = running_guest(name, home)
+    if _device(name).machine:
+        raise UsageError(f"{name} asks for no key", hint="lab-pixel7-locked does")
     path = key or Path("~/.android/adbkey.pub").expanduser()
     if not path.is_file():
         raise UsageError(
@@ -92,61 +123,21 @@ def authorize(name: str, home: Path, key: Path | None = None) -> dict[str, Any]:
     return status(home)
 
 
-def running_guest(name: str, home: Path) -> namespaces.Guest:
+def running_guest(name: str, home: Path) -> Guest:
     """The running device of that name. Raises UsageError, DeviceError for one that is down."""
     select([name])
-    guest = namespaces.recorded(LabFolder.of_home(home)).get(name)
+    guest = guests.recorded(LabFolder.of_home(home)).get(name)
     if guest is None or not guest.running:
         raise DeviceError(f"{name} does not run", hint=f"edgeflow lab up {name}")
     return guest
 
 
-def _plan(folder: LabFolder, device: LabDevice, progress: Progress) -> dict[str, Any]:
-    """What guest.py is told, but for the network. Builds what is not there yet."""
-    progress.step(f"prepare {device.name} (minutes the first time)")
-    programs = emulator(folder)
-    layers = [rootfs(folder, device.arch)]
-    environment = {"QEMU_CPU": device.cpu, **({"QEMU_UNAME": device.kernel} if device.kernel else {})}
-    plan: dict[str, Any] = {"emulators": str(programs), "storage_bytes": _STORAGE_BYTES}
-    plan["files"] = sensor_files(len(os.sched_getaffinity(0)), max_khz=_MAX_KHZ)
-    if device.kind == "phone":
-        layers.insert(0, phone_layer(folder, layers[-1]))
-        if device.locked:
-            layers.insert(0, locked_layer(folder, layers[-1]))
-        plan |= {
-            "files": {**plan["files"], "/system/build.prop": properties(device)},
-            "argv": [f"/{ADBD}"],
-            "uid": SHELL_UID,
-            "groups": _SHELL_GROUPS,
-            "env": environment | _PHONE_ENVIRONMENT,
-        }
-    else:
-        setenv = " ".join(f"{key}={value}" for key, value in environment.items())
-        plan |= {
-            "argv": ["/usr/sbin/sshd", "-D", "-e", "-o", f"SetEnv={setenv}"],
-            "uid": 0,
-            "groups": [],
-            "env": {**environment, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
-        }
-    plan["layers"] = [str(layer) for layer in layers]
-    return plan
-
-
-_PHONE_ENVIRONMENT = {
-    "PATH": "/product/bin:/system/bin:/system/xbin:/vendor/bin",
-    "ANDROID_ROOT": "/system",
-    "ANDROID_DATA": "/data",
-    "EXTERNAL_STORAGE": "/sdcard",
-    "HOME": "/",
-    "TMPDIR": "/data/local/tmp",
-    "LD_PRELOAD": "/system/lib64/libproperties.so",
-}
-
-
-def _row(device: LabDevice, guest: namespaces.Guest | None) -> dict[str, Any]:
+def _row(device: LabDevice, guest: Guest | None) -> dict[str, Any]:
     state = "down"
-    if guest is not None:
-        state = "ended" if not guest.running else "up" if namespaces.answers(guest) else "not answering"
+    if guest is not None and not guest.running:
+        state = "off" if device.machine else "ended"
+    elif guest is not None:
+        state = "up" if guests.answers(guest) else "not answering"
     return {
         "name": device.name,
         "state": state,
@@ -156,8 +147,38 @@ def _row(device: LabDevice, guest: namespaces.Guest | None) -> dict[str, Any]:
     }
 
 
-def _write_running(folder: LabFolder) -> None:
-    write_entries(folder, [guest for guest in namespaces.recorded(folder).values() if guest.running])
+def _device(name: str) -> LabDevice:
+    return select([name])[0]
+
+
+def _machine(name: str) -> LabDevice:
+    device = _device(name)
+    if device.machine is None:
+        known = ", ".join(one.name for one in CATALOGUE if one.machine)
+        raise UsageError(
+            f"{name} is no virtual machine: it has no power or reset button of its own",
+            hint=f"these are: {known}; or stop it: edgeflow lab down {name}",
+        )
+    return device
+
+
+def _stop(folder: LabFolder, device: LabDevice) -> None:
+    guest = guests.recorded(folder).get(device.name)
+    if guest is None:
+        return
+    guests.end(guest)
+    if device.machine:
+        machines.discard(folder, device.name, guest.link)
+    else:
+        network.remove(guest.link)
+        guests.forget(folder, device.name)
+
+
+def _write_entries(folder: LabFolder) -> None:
+    """Those that run, and machines that are off: they keep their address."""
+    by_name = {device.name: device for device in CATALOGUE}
+    found = guests.recorded(folder).values()
+    write_entries(folder, [guest for guest in found if guest.running or by_name[guest.name].machine])
 
 
 @contextmanager

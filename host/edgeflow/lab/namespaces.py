@@ -1,4 +1,4 @@
-"""Starting and stopping a guest: its namespaces, its network link, and the record that `down` goes by."""
+"""Devices that are namespaces of this machine's kernel, with their programs translated by qemu-user."""
 
 from __future__ import annotations
 
@@ -7,77 +7,60 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess  # noqa: TID251 - only the type of what commands.py starts
-import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgeflow.files import write_atomic
-from edgeflow.lab import guest
-from edgeflow.lab.catalogue import LabFolder
-from edgeflow.lab.commands import LabError, run, start_python
+from edgeflow.lab import guest as guest_program
+from edgeflow.lab import network
+from edgeflow.lab.catalogue import LabDevice, LabFolder
+from edgeflow.lab.commands import LabError, start_python
+from edgeflow.lab.guests import Guest, await_port, forget, last_words, record, start_time
+from edgeflow.lab.plans import plan_of
+
+if TYPE_CHECKING:
+    from edgeflow.progress import Progress
 
 _START_S = 60.0
 _STOP_S = 10.0
-_IP_S = 10.0
-_SUBNETS = range(11, 250)
 
 
-@dataclass(frozen=True, slots=True)
-class Guest:
-    """A started device. `init_started` tells its init from a later process with the same id (proc(5))."""
+def start(folder: LabFolder, device: LabDevice, progress: Progress) -> Guest:
+    """Starts a device as namespaces and waits until its port answers; builds what it is made of first.
 
-    name: str
-    address: str
-    port: int
-    link: str  # the host's end: `ip link set LINK down` is a cable pulled out
-    init_pid: int
-    init_started: int
-
-    @property
-    def running(self) -> bool:
-        return _start_time(self.init_pid) == self.init_started
-
-
-def start(folder: LabFolder, name: str, port: int, plan: dict[str, Any]) -> Guest:
-    """Starts a guest and waits until its port answers. `plan` is guest.py's, without the network.
-
-    Raises LabError with the last words of its log, and leaves nothing running.
+    Raises LabError with the last words of its log, ToolMissingError, and leaves nothing running.
     """
-    folder.state.mkdir(parents=True, exist_ok=True)
+    name = device.name
+    plan = plan_of(folder, device, progress)
+    progress.step(f"start {name}")
     folder.mount_point(name).mkdir(parents=True, exist_ok=True)
-    process = start_python(Path(guest.__file__), folder.log(name))
-    link, init = "", 0
+    process = start_python(Path(guest_program.__file__), folder.log(name))
+    link, init = None, 0
     try:
-        subnet, link = _new_link(name)
-        gateway, address = f"10.77.{subnet}.1", f"10.77.{subnet}.2"
+        link = network.new_link(name, "veth")
         mount_point = str(folder.mount_point(name))
-        full = {**plan, "name": name, "mount_point": mount_point, "address": address, "gateway": gateway}
-        _tell(process, json.dumps(full))
+        where = {"mount_point": mount_point, "address": link.address, "gateway": link.gateway}
+        _tell(process, json.dumps({**plan, "name": name, **where}))
         _expect(process, "unshared", folder.log(name))
         for table in ("uid_map", "gid_map"):
             Path(f"/proc/{process.pid}/{table}").write_text("0 0 65536")
-        _ip(f"link set {link}p netns {process.pid} name eth0")
-        _ip(f"addr add {gateway}/30 dev {link}")
-        _ip(f"link set {link} up")
-        # When the link is down, packets must get lost, not leave by this machine's default route.
-        _ip(f"route replace unreachable 10.77.{subnet}.0/30 metric 4278198272")
+        network.ip(f"link set {link.peer} netns {process.pid} name eth0")
+        network.bring_up(link)
         _tell(process, "")
         init = int(_expect(process, "init", folder.log(name)))
-        started = Guest(name, address, port, link, init, _start_time(init) or 0)
-        write_atomic(_record(folder, name), json.dumps(asdict(started)).encode())
+        started = Guest(name, link.address, device.port, link.name, init, start_time(init) or 0)
+        record(folder, started)
         _expect(process, "ready", folder.log(name))
-        _await_port(started, folder.log(name))
+        await_port(started, (folder.log(name),), _START_S)
     except BaseException:
         if init:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(init, signal.SIGKILL)
         process.kill()
         process.wait(_STOP_S)
-        _remove_link(link)
-        _record(folder, name).unlink(missing_ok=True)
+        if link is not None:
+            network.remove(link.name)
+        forget(folder, name)
         raise
     finally:
         for pipe in (process.stdin, process.stdout):
@@ -87,83 +70,9 @@ def start(folder: LabFolder, name: str, port: int, plan: dict[str, Any]) -> Gues
     return started
 
 
-def stop(folder: LabFolder, name: str) -> bool:
-    """Stops the guest of that name, if it was started. True if it still ran. Raises LabError."""
-    found = recorded(folder).get(name)
-    if found is None:
-        return False
-    running = found.running
-    if running:
-        handle = os.pidfd_open(found.init_pid)
-        try:
-            if found.running:  # asked again: from here on the id cannot become another process's
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-            if not select.select([handle], [], [], _STOP_S)[0]:
-                raise LabError(f"{name}: process {found.init_pid} does not end though it was killed")
-        finally:
-            os.close(handle)
-    _remove_link(found.link)
-    _record(folder, name).unlink(missing_ok=True)
-    return running
-
-
-def recorded(folder: LabFolder) -> dict[str, Guest]:
-    """The guests that were started and not stopped, by name; some may have ended by themselves."""
-    found = {}
-    for path in sorted(folder.state.glob("*.json")):
-        guest_ = Guest(**json.loads(path.read_bytes()))
-        found[guest_.name] = guest_
-    return found
-
-
-def set_link(guest_: Guest, *, up: bool) -> None:
-    """Plugs the device's network cable in or out. Raises LabError."""
-    _ip(f"link set {guest_.link} {'up' if up else 'down'}")
-
-
-def guest_path(guest_: Guest, path: str) -> Path:
+def guest_path(guest: Guest, path: str) -> Path:
     """A path of the device's own file system, as this machine sees it."""
-    return Path(f"/proc/{guest_.init_pid}/root") / path.lstrip("/")
-
-
-def answers(guest_: Guest, timeout_s: float = 1.0) -> bool:
-    """Whether the device's port can be connected to."""
-    try:
-        socket.create_connection((guest_.address, guest_.port), timeout_s).close()
-    except OSError:
-        return False
-    return True
-
-
-def _record(folder: LabFolder, name: str) -> Path:
-    return folder.state / f"{name}.json"
-
-
-def _new_link(name: str) -> tuple[int, str]:
-    """A pair of network interfaces on the first free subnet: making it is what reserves the subnet."""
-    for subnet in _SUBNETS:
-        link = f"edgelab{subnet}"
-        if not Path("/sys/class/net", link).exists():
-            try:
-                _ip(f"link add {link} type veth peer name {link}p")
-            except LabError as error:
-                if "File exists" not in error.detail:
-                    raise
-            else:
-                return subnet, link
-    raise LabError(f"{name}: no network link could be made", hint="see `ip link`: edgelab11 to edgelab249")
-
-
-def _remove_link(link: str) -> None:
-    if link:
-        subnet = link.removeprefix("edgelab")
-        for words in (f"link del {link}", f"route del unreachable 10.77.{subnet}.0/30"):
-            with contextlib.suppress(LabError):  # the guest's end went with its namespace
-                _ip(words)
-
-
-def _ip(words: str) -> None:
-    run(["ip", *words.split()], f"ip {words}", timeout_s=_IP_S)
+    return Path(f"/proc/{guest.pid}/root") / path.lstrip("/")
 
 
 def _tell(process: subprocess.Popen[bytes], line: str) -> None:
@@ -179,35 +88,8 @@ def _expect(process: subprocess.Popen[bytes], key: str, log: Path) -> Any:
     ready = select.select([process.stdout], [], [], _START_S)[0]
     line = process.stdout.readline() if ready else b""
     if not line:
-        raise LabError("a lab device ended while it started", detail=_last_words(log))
+        raise LabError("a lab device ended while it started", detail=last_words(log))
     said = json.loads(line)
     if key not in said:
-        raise LabError(f"a lab device cannot start: {said.get('error', said)}", detail=_last_words(log))
+        raise LabError(f"a lab device cannot start: {said.get('error', said)}", detail=last_words(log))
     return said[key]
-
-
-def _await_port(guest_: Guest, log: Path) -> None:
-    deadline = time.monotonic() + _START_S
-    while not answers(guest_):
-        if not guest_.running:
-            raise LabError(f"{guest_.name}: its daemon ended: {_last_line(log)}", detail=_last_words(log))
-        if time.monotonic() > deadline:
-            raise LabError(f"{guest_.name}: port {guest_.port} does not answer", detail=_last_words(log))
-        time.sleep(0.05)  # nothing tells when a port of another namespace opens
-
-
-def _last_words(log: Path) -> str:
-    return log.read_text("utf-8", "replace")[-2000:] if log.is_file() else ""
-
-
-def _last_line(log: Path) -> str:
-    return (_last_words(log).strip().splitlines() or ["no word in its log"])[-1]
-
-
-def _start_time(pid: int) -> int | None:
-    """Clock ticks since boot at which a process began; None when there is none (or only a zombie)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else int(fields[19])

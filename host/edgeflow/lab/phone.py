@@ -15,6 +15,17 @@ from edgeflow.lab.commands import LabError, run
 from edgeflow.lab.rootfs import SHELL_UID, cached, emulator
 
 ADBD = "usr/lib/android-sdk/platform-tools/adbd"
+# What a phone's adbd runs with (AOSP daemon/main.cpp): input, log, sdcard, inet, ...
+SHELL_GROUPS = [1004, 1007, 1011, 1015, 1028, 3001, 3002, 3003, 3006]
+PHONE_ENVIRONMENT = {
+    "PATH": "/product/bin:/system/bin:/system/xbin:/vendor/bin",
+    "ANDROID_ROOT": "/system",
+    "ANDROID_DATA": "/data",
+    "EXTERNAL_STORAGE": "/sdcard",
+    "HOME": "/",
+    "TMPDIR": "/data/local/tmp",
+    "LD_PRELOAD": "/system/lib64/libproperties.so",
+}
 _LAYOUT = 1
 _NOT_TOYBOX = frozenset({"sh", "su", "login", "httpd", "toybox", "["})
 

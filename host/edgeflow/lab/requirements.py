@@ -18,15 +18,18 @@ _OLDEST_KERNEL = (6, 7)  # binfmt_misc belongs to the user namespace since then
 _RIGHTS = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 
 _RUN_TOOLS = {"ip": "iproute2"}
+_MACHINE_RUN_TOOLS = {"qemu-system-aarch64": "qemu-system-arm", "qemu-img": "qemu-utils"}
 _BUILD_TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "ssh-keygen": "openssh-client",
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
 }
+_MACHINE_BUILD_TOOLS = {"mke2fs": "e2fsprogs", "make": "make", "dpkg-deb": "dpkg", "apt-get": "apt"}
+_TUN = Path("/dev/net/tun")
 
 
-def require_machine() -> None:
-    """Raises ToolMissingError that names all that is missing to run lab devices."""
+def require_machine(*, virtual: bool = False) -> None:
+    """Raises ToolMissingError that names all that is missing to run lab devices; `virtual`: machines too."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         raise ToolMissingError(
             f"the lab needs Linux on x86-64; this is {platform.system()} on {platform.machine()}",
@@ -45,12 +48,19 @@ def require_machine() -> None:
         raise ToolMissingError(
             f"the lab needs Linux {needed} or newer; this is {release}", hint="boot a newer kernel"
         )
-    _require_tools(_RUN_TOOLS)
+    if virtual and not _TUN.exists():
+        raise ToolMissingError(
+            f"the lab's virtual machines need {_TUN}",
+            hint="modprobe tun; in a container: docker run --device /dev/net/tun",
+        )
+    # What building takes is not needed where all is built; but who must install may do it once.
+    run_tools = _RUN_TOOLS | (_MACHINE_RUN_TOOLS if virtual else {})
+    _require_tools(run_tools, run_tools | _builders(virtual))
 
 
-def require_builder() -> None:
-    """Raises ToolMissingError that names all that is missing to build the root file systems."""
-    _require_tools(_BUILD_TOOLS)
+def require_builder(*, machine: bool = False) -> None:
+    """Raises ToolMissingError that names all that is missing to build root file systems (and machines)."""
+    _require_tools(_builders(machine), _builders(machine))
     if not KEYRING.is_file():
         raise ToolMissingError(
             f"the lab needs Debian's keys ({KEYRING})", hint="apt install debian-archive-keyring"
@@ -92,9 +102,16 @@ def _require_rights() -> None:
         )
 
 
-def _require_tools(tools: dict[str, str]) -> None:
-    missing = {tool: package for tool, package in tools.items() if shutil.which(tool) is None}
+def _builders(machine: bool) -> dict[str, str]:
+    return _BUILD_TOOLS | (_MACHINE_BUILD_TOOLS if machine else {})
+
+
+def _require_tools(needed: dict[str, str], to_install: dict[str, str]) -> None:
+    """Raises for a missing tool of `needed`, with the command for all that is missing of `to_install`."""
+    missing = [tool for tool in needed if shutil.which(tool) is None]
     if missing:
+        packages = [package for tool, package in to_install.items() if shutil.which(tool) is None]
+        packages += [] if KEYRING.is_file() else ["debian-archive-keyring"]
         raise ToolMissingError(
-            f"the lab needs {', '.join(missing)}", hint=f"apt install {' '.join(missing.values())}"
+            f"the lab needs {', '.join(missing)}", hint=f"apt install {' '.join(packages)}"
         )

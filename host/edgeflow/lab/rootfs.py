@@ -18,6 +18,7 @@ _SYSTEM = (
 _DAEMONS = "util-linux,login,openssh-server,openssh-sftp-server,adbd,toybox,mksh"
 _FOR_THE_AGENT = "python3,ca-certificates,libstdc++6,libgomp1"  # the runtimes' wheels need the last two
 _PACKAGES = f"{_SYSTEM},{_DAEMONS},{_FOR_THE_AGENT}".split(",")
+_SYSTEMD_PACKAGES = ["systemd", "libpam-systemd", "dbus"]
 _LAYOUT = 1  # of what is made of the packages; another number makes old images useless
 EMULATORS = ("qemu-aarch64", "qemu-arm")
 _BUILD_S = 900.0
@@ -38,25 +39,37 @@ def emulator(folder: LabFolder) -> Path:
     return cached(folder, "emulator", ["qemu-user", SUITE, *EMULATORS], build)
 
 
-def rootfs(folder: LabFolder, arch: str) -> Path:
+def rootfs(folder: LabFolder, arch: str, *, systemd: bool = False) -> Path:
     """A Debian for `arch` with sshd, adbd and Python, built once. Raises LabError, ToolMissingError."""
     make_user_key(folder)
     public_key = folder.user_key.with_suffix(".pub").read_text()
+    packages = [*_PACKAGES, *(_SYSTEMD_PACKAGES if systemd else [])]
 
     def build(target: Path) -> None:
-        _extract(target, arch, _PACKAGES)
+        _extract(target, arch, packages)
         _configure(target, public_key)
 
-    return cached(folder, f"debian-{arch}", [*_PACKAGES, SUITE, str(_LAYOUT), public_key], build)
+    name = f"debian-{arch}{'-systemd' if systemd else ''}"
+    return cached(folder, name, [*packages, SUITE, str(_LAYOUT), public_key], build)
 
 
-def cached(folder: LabFolder, name: str, made_from: list[str], build: Callable[[Path], None]) -> Path:
-    """The image `name` for exactly what it is made from; built under another name and renamed when whole."""
+def cached(
+    folder: LabFolder,
+    name: str,
+    made_from: list[str],
+    build: Callable[[Path], None],
+    *,
+    machine: bool = False,
+) -> Path:
+    """The image `name` for exactly what it is made from; built under another name and renamed when whole.
+
+    `machine`: it is of a virtual machine, which takes more tools to build. Raises ToolMissingError.
+    """
     digest = hashlib.sha256("\n".join(made_from).encode()).hexdigest()[:12]
     image = folder.images / f"{name}-{digest}"
     if image.is_dir():
         return image
-    require_builder()
+    require_builder(machine=machine)
     folder.images.mkdir(parents=True, exist_ok=True)
     part = folder.images / f".{name}-{digest}.{os.getpid()}.part"
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -135,21 +134,11 @@ class Battery:
         self.write("current_now", str(round(self._scale * microamperes)))
 
 
-def rooted_core(agent: Any, work: Path, root: Path) -> list[str]:
-    """The command line of a one-shot core that looks for its sensors under `root`."""
-    if agent.kind == "native":
-        return list(agent.argv("core", work, "--root", str(root)))
-    code = (
-        "import sys; from edgeflow_agent import core; sys.exit(core.run(sys.argv[1], 'b', root=sys.argv[2]))"
-    )
-    return [sys.executable, "-c", code, str(work), str(root)]
-
-
 @pytest.fixture
 def device(connect: Callable[..., Any], agent: Any, tmp_path: Path) -> Device:
     root = tmp_path / "root"
     root.mkdir()
-    return Device(connect(argv=rooted_core(agent, tmp_path / "work", root)), root)
+    return Device(connect(argv=agent.argv("core", tmp_path / "work", "--root", str(root))), root)
 
 
 @pytest.fixture
@@ -340,7 +329,7 @@ def artifact(tmp_path: Path) -> Artifact:
 def session(agent: Any, tmp_path: Path) -> Iterator[AgentSession]:
     """A one-shot core that looks for its sensors under `tmp_path/root`."""
     transport = LocalTransport("board7")
-    argv = rooted_core(agent, tmp_path / "work", tmp_path / "root")
+    argv = agent.argv("core", tmp_path / "work", "--root", str(tmp_path / "root"))
     try:
         with AgentSession(transport.open_channel(argv), "board7") as opened:
             opened.attach("token", "host")

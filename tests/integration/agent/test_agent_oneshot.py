@@ -91,7 +91,7 @@ def test_affinity_is_set_and_read_back_or_refused(connect: Callable[..., Any], s
     assert client.job("infer", [X], affinity=[cpu])["affinity"] == [cpu]
     with pytest.raises(said) as error:
         client.job("infer", [X], affinity=[4095])
-    assert error.value.code == "bad_request" and "4095" in error.value.message
+    assert error.value.code == "unsupported_setting" and "4095" in error.value.message
 
 
 def test_memory_sees_what_the_model_takes(connect: Callable[..., Any]) -> None:

@@ -1,4 +1,4 @@
-"""Whether a device can have a runtime at all is known before anything slow is done."""
+"""Whether a device can have a runtime of the Python agent at all is known before anything slow is done."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeflow.agentlink.choice import require_python
 from edgeflow.config.devices import DeviceSpec
-from edgeflow.deploy.preflight import check_runtime
 from edgeflow.devices.device import Device, open_device
 from edgeflow.errors import DeviceError
 
@@ -26,26 +26,26 @@ def bare(bare_python: Path, tmp_path: Path) -> Iterator[Device]:
 
 
 def test_a_device_that_can_be_given_the_runtime_passes(bare: Device) -> None:
-    check_runtime("ncnn", bare)
-    check_runtime("onnxruntime", bare)
+    require_python(bare, "ncnn")
+    require_python(bare, "onnxruntime")
 
 
 def test_armv7_without_the_runtime_is_refused_by_name(bare: Device) -> None:
     board = replace(bare, facts=replace(bare.facts, **ARMV7))  # type: ignore[arg-type]
     with pytest.raises(DeviceError, match=r"pi3: onnxruntime is not installed there.*numpy.*armv7l"):
-        check_runtime("onnxruntime", board)
+        require_python(board, "onnxruntime")
 
 
 def test_armv7_that_has_the_runtime_by_its_own_means_passes(bare: Device) -> None:
     board = replace(bare, facts=replace(bare.facts, **ARMV7), python=sys.executable)  # type: ignore[arg-type]
-    check_runtime("onnxruntime", board)
+    require_python(board, "onnxruntime")
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"python_version": None}, "no Python at"),
-        ({"python_version": "3.7.3"}, "its Python is 3.7.3; the agent needs Python 3.8"),
+        ({"python_version": "3.7.3"}, "its Python is 3.7.3; the Python agent needs Python 3.8"),
         ({"python_version": None, "os": "android"}, "Android has no Python"),
     ],
 )
@@ -54,5 +54,5 @@ def test_a_device_that_cannot_run_the_agent_is_named(
 ) -> None:
     board = replace(bare, facts=replace(bare.facts, **changes))  # type: ignore[arg-type]
     with pytest.raises(DeviceError, match=words) as caught:
-        check_runtime("ncnn", board)
+        require_python(board, "ncnn")
     assert caught.value.message.startswith("pi3: ") and caught.value.hint

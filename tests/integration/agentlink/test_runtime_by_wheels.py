@@ -64,7 +64,7 @@ def test_a_runtime_is_brought_once_and_a_cut_push_is_resumed(board: Any) -> None
     assert done.document["runtime"]["site"] == site
     assert done.document["runtime"]["version"] == host_version("onnxruntime")
     assert done.document["prediction"]["label"] == "0"
-    assert "fetch" not in done.err
+    assert "fetch onnxruntime" not in done.err
 
 
 def test_a_deploy_killed_while_it_pushes_is_taken_up_by_the_next(board: Any) -> None:

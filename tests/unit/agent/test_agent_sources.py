@@ -14,6 +14,7 @@ from edgeflow_agent.bundle import build_agent
 from edgeflow_agent.identity import build_of, own_build, sources
 
 PACKAGE = Path(edgeflow_agent.__file__).parent
+RUNTIME_MODULES = {"mnn": "_mnncengine", "tflite": "ai_edge_litert"}  # where it is not the backend's name
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 
@@ -31,7 +32,8 @@ def imported(tree: ast.AST) -> set[str]:
 def test_sources_are_python_38_and_standard_library(module: str) -> None:
     tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"), feature_version=(3, 8))
     foreign = imported(tree) - set(sys.stdlib_module_names) - {"edgeflow_agent"}
-    allowed = {"numpy", Path(module).stem} if module.startswith("backends/") else set()
+    runtime = Path(module).stem
+    allowed = {"numpy", RUNTIME_MODULES.get(runtime, runtime)} if module.startswith("backends/") else set()
     assert foreign <= allowed
 
 

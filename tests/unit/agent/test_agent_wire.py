@@ -191,6 +191,16 @@ def test_a_bad_header_is_refused_before_its_content_arrives(header: bytes, words
         parser.feed(encode(FRAMES["progress"]))  # no resynchronisation
 
 
+def test_frames_before_rubbish_in_the_same_piece_are_not_lost() -> None:
+    parser = FrameParser()
+    last_words = encode(FRAMES["progress"])
+    assert len(parser.feed(last_words + b"rubbish" * 16)) == 1
+    with pytest.raises(WireError, match="not an edgeflow frame"):
+        parser.finish()
+    with pytest.raises(WireError, match="not an edgeflow frame"):
+        parser.feed(last_words)
+
+
 @pytest.mark.parametrize(
     "meta",
     [

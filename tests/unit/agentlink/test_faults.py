@@ -13,6 +13,7 @@ EXIT_CODES = {
     "no_file": 3,
     "file_corrupt": 3,
     "unsupported_accelerator": 3,
+    "unsupported_setting": 3,
     "bad_input": 2,
     "backend_missing": 6,
 }

@@ -63,9 +63,11 @@ class BackendEntry(NamedTuple):
 
 
 REGISTRY = {
+    "mnn": BackendEntry("mnn", "MNN", ("model",)),
     "ncnn": BackendEntry("ncnn", "ncnn", ("param", "bin")),
     "null": BackendEntry("null", None, ()),
     "onnxruntime": BackendEntry("onnxruntime", "onnxruntime", ("model",)),
+    "tflite": BackendEntry("tflite", "ai_edge_litert", ("model",)),
 }
 """Backend name -> entry. A new runtime is one line here and one file beside this one."""
 
@@ -119,13 +121,14 @@ def _missing(package: str) -> str:
 
 def _installed_version(package: str) -> Optional[str]:
     # importlib.metadata would cost the core 3 MiB and 30 ms; the folder's name says the same (PEP 376, 427).
-    prefix, suffix = package + "-", ".dist-info"
+    # Its case is the archive's: MNN comes as mnn.
+    prefix, suffix = package.lower() + "-", ".dist-info"
     for folder in sys.path:
         try:
             names = os.listdir(folder or ".")
         except OSError:
             continue
         for name in names:
-            if name.startswith(prefix) and name.endswith(suffix):
+            if name.lower().startswith(prefix) and name.endswith(suffix):
                 return name[len(prefix) : -len(suffix)]
     return None

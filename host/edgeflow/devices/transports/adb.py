@@ -17,6 +17,7 @@ from secrets import token_hex
 from typing import BinaryIO
 
 from edgeflow.devices.transports import adb_shell, adb_sync
+from edgeflow.devices.transports.adb_finish import SERVICE, Finisher
 from edgeflow.devices.transports.adb_link import AdbLink, LinkLost, Refused
 from edgeflow.devices.transports.adb_server import AdbServer
 from edgeflow.devices.transports.adb_shell import AdbChannel, Unfinished
@@ -27,25 +28,9 @@ from edgeflow.errors import DeviceError, UsageError
 
 _START_S = 15.0
 _KILL_S = 8.0
-_FINISH_S = 120.0
 _NEEDED = {"shell_v2": "Android 7", "stat_v2": "Android 8"}
 _HASHED_BYTES = 32 << 20
 _MISSING = (2, 20)  # ENOENT, ENOTDIR: Linux's numbers, which STA2 sends as they are
-
-# Started before the file is sent, so that only its last steps are waited for. Reads a line when all bytes are
-# there: their SHA-256, or "-". Compares, makes the file durable, gives it its name; prints what is wrong.
-_FINISH = r"""
-part=$1 target=$2
-fail() { rm -f "$part"; echo "$*" >&2; exit 1; }
-read -r sum || exit 1
-[ -d "$target" ] && fail "$target: Is a directory"
-if [ "$sum" != - ] && command -v sha256sum >/dev/null; then
-  set -- $(sha256sum "$part")
-  [ "$1" = "$sum" ] || fail "the bytes that arrived are not those that were sent (SHA-256)"
-fi
-if command -v fsync >/dev/null; then fsync "$part"; else sync; fi || fail "cannot be made durable"
-rename "$part" "$target" 2>/dev/null || mv -f "$part" "$target" || { rm -f "$part"; exit 1; }
-"""
 
 
 class AdbTransport:
@@ -67,6 +52,7 @@ class AdbTransport:
         self._serial = ""
         self._features: frozenset[str] = frozenset()
         self._channels: list[AdbChannel] = []
+        self._finishers: list[Finisher] = []  # one for each push that was under way at once
         self._connect()
 
     def run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b"") -> Completed:
@@ -87,18 +73,17 @@ class AdbTransport:
         if not src.is_file():
             raise UsageError(f"{src}: no such file, cannot be pushed to {self._name}")
         part = dst.with_name(f".{dst.name}.{token_hex(6)}.part")
-        argv = ["sh", "-c", _FINISH, "finish", str(part), str(dst)]
         try:
             with (
                 self._explaining(f"{src.name} was pushed"),
                 src.open("rb") as source,
-                self._open(adb_shell.service(argv)) as finish,
                 self._open("sync:") as link,
+                self._finishing() as finisher,
             ):
                 checksum = self._send(link, src, source, part, progress)
-                done = adb_shell.converse(finish, argv, f"{checksum}\n".encode(), _FINISH_S)
-            if done.exit_code != 0:
-                raise self._file_error(done.stderr.decode("utf-8", "replace"), f"cannot write {dst}")
+                wrong = finisher.finish(part, dst, checksum)
+            if wrong:
+                raise self._file_error(wrong, f"cannot write {dst}")
         except adb_sync.SyncFailed as error:
             self._remove(part)
             raise self._file_error(error.words, f"cannot write {dst}") from error
@@ -169,6 +154,9 @@ class AdbTransport:
         for channel in self._channels:
             channel.abandon()
         self._channels.clear()
+        for finisher in self._finishers:
+            finisher.close()
+        self._finishers.clear()
 
     def _connect(self) -> None:
         """Finds the device and proves that its adbd answers. Raises DeviceError with the cure."""
@@ -204,6 +192,22 @@ class AdbTransport:
                 f"{self._name}: adbd refuses {service.partition(':')[0]}: {error.words}",
                 hint="restart the device, or: adb kill-server",
             ) from error
+
+    @contextmanager
+    def _finishing(self) -> Iterator[Finisher]:
+        """The shell that ends pushes: the last push's, or one that starts while the file is sent."""
+        finisher = self._finishers.pop() if self._finishers else None
+        if finisher is not None and not finisher.idle:
+            finisher.close()
+            finisher = None
+        if finisher is None:
+            finisher = Finisher(self._server.begin(self._serial, SERVICE, alive=self._alive))
+        try:
+            yield finisher
+        except BaseException:
+            finisher.close()
+            raise
+        self._finishers.append(finisher)
 
     def _alive(self) -> None:
         self._server.ping(self._serial)

@@ -120,6 +120,10 @@ class AdbLink:
     def ask(self, service: str, timeout_s: float) -> None:
         """Sends a request and awaits OKAY. Raises Refused with the server's words, and as `wait`."""
         self.send(request(service), timeout_s)
+        self.confirm(service, timeout_s)
+
+    def confirm(self, service: str, timeout_s: float) -> None:
+        """Awaits the OKAY to a request that was sent. Raises as `ask`."""
         status = self.receive_exactly(4, timeout_s)
         if status == b"FAIL":
             raise Refused(self.block(timeout_s))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edgeflow.devices.transports.adb_link import AdbLink, Alive, LinkLost, Refused
 from edgeflow.devices.transports.adb_states import READY, choose, connect_failure
-from edgeflow.devices.transports.adb_wire import ListedDevice, ProtocolError, parse_devices
+from edgeflow.devices.transports.adb_wire import ListedDevice, ProtocolError, parse_devices, request
 from edgeflow.devices.transports.base import DeviceTimeout
 from edgeflow.errors import DeviceError, ToolMissingError, UsageError
 
@@ -81,10 +81,22 @@ class AdbServer:
         self, serial: str, service: str, *, alive: Alive | None = None, timeout_s: float = _ASK_S
     ) -> AdbLink:
         """A service of the device's adbd, once it has answered. Raises DeviceError, Refused."""
+        link = self.begin(serial, service, alive=alive, timeout_s=timeout_s)
+        try:
+            link.confirm(service, timeout_s)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def begin(
+        self, serial: str, service: str, *, alive: Alive | None = None, timeout_s: float = _ASK_S
+    ) -> AdbLink:
+        """A service that adbd was asked for: `confirm` awaits its answer. Raises DeviceError, Refused."""
         link = self.link(alive=alive)
         try:
             link.ask(f"host:transport:{serial}", timeout_s)
-            link.ask(service, timeout_s)
+            link.send(request(service), timeout_s)
         except BaseException:
             link.close()
             raise

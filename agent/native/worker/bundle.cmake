@@ -1,0 +1,27 @@
+# The C library of the compiler into the site of a dynamic worker. The dynamic loader lies there as `ld.so`: the core
+# starts it with the site as its library path, so nothing of the device's own system is used.
+if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  message(FATAL_ERROR "a worker of ${EDGEFLOW_RUNTIME} needs g++ for the target: its C library goes to the device "
+                      "(${CMAKE_CXX_COMPILER_ID} brings none)")
+endif()
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
+  set(loader ld-linux-aarch64.so.1)
+elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+  set(loader ld-linux-x86-64.so.2)
+else()
+  message(FATAL_ERROR "no ${EDGEFLOW_RUNTIME} for ${CMAKE_SYSTEM_PROCESSOR}")
+endif()
+foreach(name ${loader} libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libgcc_s.so.1 libstdc++.so.6)
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=${name}
+                  OUTPUT_VARIABLE found OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(NOT IS_ABSOLUTE "${found}")
+    message(FATAL_ERROR "${CMAKE_CXX_COMPILER} has no ${name}")
+  endif()
+  get_filename_component(found ${found} REALPATH)
+  set(as ${name})
+  if(name STREQUAL loader)
+    set(as ld.so)
+  endif()
+  add_custom_command(TARGET worker POST_BUILD COMMAND ${CMAKE_COMMAND} -E copy ${found} ${site}/${as} VERBATIM)
+  add_custom_command(TARGET worker POST_BUILD COMMAND ${CMAKE_STRIP} --strip-unneeded ${site}/${as} VERBATIM)
+endforeach()

@@ -1,0 +1,124 @@
+"""Which agent a device gets, Python or native: told where it is not obvious, never swapped later."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from edgeflow.agentlink.provision import agent_of, daemon_is_listed
+from edgeflow.agentlink.runtimes import require_runtime
+from edgeflow.devices.device import MIN_PYTHON
+from edgeflow.errors import DeviceError
+from edgeflow.toolchain.products import Products, products_for
+from edgeflow.toolchain.targets import targets_for
+from edgeflow_agent.identity import build_of, sources
+
+if TYPE_CHECKING:
+    from edgeflow.config.devices import AgentKind
+    from edgeflow.devices.device import Device
+    from edgeflow.progress import Progress
+    from edgeflow.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The kind of agent; for the native one, where its programs come from. `why` is for people."""
+
+    kind: Literal["python", "native"]
+    why: str
+    products: Products | None = None
+
+
+def choose_agent(
+    device: Device,
+    runtime: str | None,
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    wanted: AgentKind | None = None,
+) -> Choice:
+    """The agent that can run the runtime on the device (None: any runtime), compiled by nobody yet.
+
+    `wanted` (--agent) counts before `agent:` of devices.yaml. Where that is auto, the native agent is taken
+    if the Python one cannot run there, or if it needs no compiling and the device is another machine.
+    Raises DeviceError when no agent can, or not the one that is wanted; UsageError for a damaged bundle.
+    """
+    kind = wanted or device.spec.agent or "auto"
+    if kind == "python":
+        require_python(device, runtime)
+        return Choice("python", "as asked for")
+    if kind == "native" or device.facts.os == "android":
+        return _native(device, runtime, workspace, progress, "")
+    try:
+        require_python(device, runtime)
+    except DeviceError as error:
+        why = error.message.removeprefix(f"{device.spec.name}: ")
+        try:
+            return _native(device, runtime, workspace, progress, why)
+        except DeviceError as native_error:
+            also = native_error.message.removeprefix(f"{device.spec.name}: ")
+            raise DeviceError(
+                f"{error.message}; nor does the native agent help: {also}", hint=error.hint
+            ) from error
+    if device.spec.transport != "local":
+        with suppress(DeviceError):
+            native = _native(
+                device, runtime, workspace, progress, "it is built already, and costs the device less"
+            )
+            if native.products is not None and native.products.ready(runtime):
+                return native if not _only_python_runs(device, native.products) else _RUNS
+    return Choice("python", "the device has what it needs")
+
+
+_RUNS = Choice("python", "its daemon runs")
+
+
+def _only_python_runs(device: Device, native: Products) -> bool:
+    """Whether a Python daemon runs there and no native one: what somebody started is used."""
+    python = agent_of(device, build_of(sources()), native=False)
+    return daemon_is_listed(python) and not daemon_is_listed(
+        agent_of(device, native.agent().build, native=True)
+    )
+
+
+def tell(choice: Choice, device: Device, runtime: str | None, progress: Progress) -> None:
+    """One note about a choice that is not obvious, with the time that compiling will take.
+
+    Raises ToolMissingError where there is nothing to compile with.
+    """
+    if choice.products is None:
+        return
+    name, products = device.spec.name, choice.products
+    because = f": {choice.why}" if choice.why else ""
+    told = f"{name}: native agent for {products.target.name}{because}"
+    if not products.ready(runtime):
+        minutes, label = products.cpu_minutes(runtime), products.builder.compiler.label
+        progress.note(
+            f"{told}; it is compiled first, once, with {label}: about {minutes:.0f} min of CPU time"
+        )
+    elif choice.why:
+        progress.note(told)
+
+
+def require_python(device: Device, runtime: str | None) -> None:
+    """That the device can run the Python agent, and the runtime with it. Raises DeviceError: why not."""
+    name, found = device.spec.name, device.facts.python_version
+    if found is None and device.facts.os == "android":
+        raise DeviceError(f"{name}: Android has no Python for the agent", hint="use --agent native")
+    if found is None or tuple(map(int, found.split(".")[:2])) < MIN_PYTHON:
+        what = f"its Python is {found}" if found else f"it has no Python at '{device.python}'"
+        needed = ".".join(map(str, MIN_PYTHON))
+        raise DeviceError(
+            f"{name}: {what}; the Python agent needs Python {needed} or newer",
+            hint=f"install one there, or set `python:` of {name} in devices.yaml to where it is",
+        )
+    if runtime is not None:
+        require_runtime(device, runtime)
+
+
+def _native(
+    device: Device, runtime: str | None, workspace: Workspace, progress: Progress, why: str
+) -> Choice:
+    targets = targets_for(device.spec.name, device.facts, local=device.spec.transport == "local")
+    return Choice("native", why, products_for(targets, runtime, device.spec.name, workspace, progress))

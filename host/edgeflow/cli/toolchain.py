@@ -1,0 +1,61 @@
+"""`edgeflow toolchain`: what building the native agent needs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgeflow.cli.context import options_of
+from edgeflow.cli.options import CompilerOption
+
+app = typer.Typer(help="Compilers and runtimes that the native agent is built from.", no_args_is_help=True)
+
+_TOOL_MISSING = 6
+
+
+@app.command("list")
+def list_toolchain(context: typer.Context) -> None:
+    """Show the targets with their compilers, and the runtimes with their targets."""
+    from edgeflow import api
+    from edgeflow.cli import render
+
+    options = options_of(context)
+    with options.progress() as progress:
+        document = api.toolchain_list(options.workspace(), progress)
+    options.show(document, render.toolchain_view)
+
+
+@app.command("install")
+def install(
+    context: typer.Context,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="For this target; may be repeated. Default: all.")
+    ] = None,
+    runtime: Annotated[
+        list[str] | None, typer.Option("--runtime", "-r", help="This runtime; may be repeated. Default: all.")
+    ] = None,
+    compiler: CompilerOption = "auto",
+) -> None:
+    """Bring what is missing: CMake, a compiler (zig of PyPI), runtimes. Builds then need no network."""
+    from edgeflow import api
+    from edgeflow.cli import render
+
+    options = options_of(context)
+    with options.progress() as progress:
+        document = api.toolchain_install(target or (), runtime or (), compiler, options.workspace(), progress)
+    options.show(document, render.toolchain_install_view)
+
+
+@app.command("doctor")
+def doctor(context: typer.Context) -> None:
+    """Check what building needs, and name the command that mends it. Exit 6 where something is missing."""
+    from edgeflow import api
+    from edgeflow.cli import render
+
+    options = options_of(context)
+    with options.progress() as progress:
+        document = api.toolchain_doctor(options.workspace(), progress)
+    options.show(document, render.doctor_view)
+    if not all(check["ready"] for check in document["checks"]):
+        raise typer.Exit(_TOOL_MISSING)

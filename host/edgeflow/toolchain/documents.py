@@ -1,0 +1,238 @@
+"""What `edgeflow agent build`, `edgeflow agent bundle` and `edgeflow toolchain` show."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeflow import resources
+from edgeflow.errors import EdgeflowError, ToolMissingError, UsageError
+from edgeflow.toolchain import fetch, libraries
+from edgeflow.toolchain.build import AGENT, NULL, Builder
+from edgeflow.toolchain.bundle import find_bundle, write_bundle
+from edgeflow.toolchain.cmake import (
+    CMAKE_PACKAGE,
+    NINJA_PACKAGE,
+    cmake_program,
+    ninja_program,
+    require_cmake,
+)
+from edgeflow.toolchain.compilers import ZIG_PACKAGE, cure, find_compiler, zig_program
+from edgeflow.toolchain.products import offered
+from edgeflow.toolchain.runtimes import files_for, load_runtimes, runtime_named
+from edgeflow.toolchain.store import BuildStore, build_folder
+from edgeflow.toolchain.targets import HOST, TARGETS, target_named
+
+if TYPE_CHECKING:
+    from edgeflow.progress import Progress
+    from edgeflow.workspace import Workspace
+
+Document = dict[str, Any]
+
+RELEASED = ("linux-aarch64", "linux-armv7", "linux-x86_64", "android-arm64-static", "android-armv7-static")
+"""What a bundle holds unless targets are named."""
+
+
+def build_document(
+    target: str,
+    runtimes: Sequence[str],
+    layers: str,
+    compiler: str,
+    runtime_dirs: Sequence[str],
+    output: Path | None,
+    workspace: Workspace,
+    progress: Progress,
+) -> Document:
+    """The agent and workers of a target, built unless they are, copied to `output` if given.
+
+    Schema edgeflow.agent-build/1. Raises UsageError, ToolMissingError.
+    """
+    wanted = target_named(target)
+    libraries.check_layers(layers)
+    for runtime in runtimes:
+        if runtime != NULL and runtime not in offered(wanted):
+            runtime_named(runtime, load_runtimes())
+            raise UsageError(
+                f"there is no native {runtime} for {target}", hint=f"there is: {', '.join(offered(wanted))}"
+            )
+    workspace.ensure_home()
+    started = time.monotonic()
+    builder = Builder(wanted, workspace, progress, layers, compiler, runtime_dirs)
+    require_cmake(workspace.toolchain_dir)
+    progress.note(f"{target}: {builder.compiler.label}")
+    cached = builder.find_agent() is not None
+    agent = builder.agent()
+    document: Document = {
+        "schema": "edgeflow.agent-build/1",
+        "target": target,
+        "compiler": {"kind": builder.compiler.kind, "label": builder.compiler.label},
+        "build": agent.build,
+        "flags": agent.flags,
+        "agent": {"path": str(agent.program), "size_bytes": agent.program.stat().st_size, "cached": cached},
+        "workers": {},
+    }
+    for runtime in dict.fromkeys(name for name in runtimes if name != NULL):
+        cached = builder.find_worker(runtime) is not None
+        worker = builder.worker(runtime)
+        files = [
+            {"name": name, "path": str(path), "size_bytes": path.stat().st_size}
+            for name, path in worker.files.items()
+        ]
+        document["workers"][runtime] = {
+            "version": worker.version,
+            "layers": layers if runtime in libraries.RECIPES else None,
+            "cached": cached,
+            "files": files,
+        }
+    if output is not None:
+        _copy(document, workspace.cwd / output)
+    document["seconds"] = time.monotonic() - started
+    return document
+
+
+def bundle_document(
+    targets: Sequence[str], runtimes: Sequence[str], folder: Path, workspace: Workspace, progress: Progress
+) -> Document:
+    """All targets in one archive (schema edgeflow.agent-bundle-build/1). Raises as a build does."""
+    workspace.ensure_home()
+    chosen = [target_named(name) for name in targets or RELEASED]
+
+    def workers(target: str) -> list[str]:
+        there = offered(target_named(target))
+        return [name for name in runtimes if name in there] if runtimes else there
+
+    written = write_bundle(
+        (Builder(target, workspace, progress) for target in chosen), workers, workspace.cwd / folder
+    )
+    return {"schema": "edgeflow.agent-bundle-build/1", **written}
+
+
+def list_document(workspace: Workspace, progress: Progress) -> Document:
+    """Targets with their compilers, and runtimes with where they can run (schema edgeflow.toolchain/1)."""
+    targets = []
+    for target in TARGETS.values():
+        try:
+            label, fix = find_compiler(target, workspace.toolchain_dir).label, ""
+        except EdgeflowError as error:
+            label, fix = "", error.hint
+        targets.append({"target": target.name, "compiler": label or None, "fix": fix})
+    runtimes = [
+        {
+            "runtime": name,
+            "version": runtime.version,
+            "licence": runtime.licence,
+            "targets": [target.name for target in TARGETS.values() if name in offered(target)],
+        }
+        for name, runtime in load_runtimes().items()
+    ]
+    bundle = find_bundle(workspace, progress)
+    return {
+        "schema": "edgeflow.toolchain/1",
+        "builds": str(build_folder(workspace)),
+        "bundle": None if bundle is None else bundle.origin,
+        "targets": targets,
+        "runtimes": runtimes,
+    }
+
+
+def doctor_document(workspace: Workspace, progress: Progress) -> Document:
+    """What building needs, part by part, with the one command that mends it (schema edgeflow.doctor/1)."""
+    checks = [_sources(), _cmake(workspace)]
+    for target in TARGETS.values():
+        try:
+            found = find_compiler(target, workspace.toolchain_dir)
+            checks.append(_check(f"compiler {target.name}", True, found.label))
+        except EdgeflowError as error:
+            # Nobody needs every target, and the NDK is a large thing that most do without.
+            optional = target.needs_ndk or target.name == HOST
+            checks.append(_check(f"compiler {target.name}", optional, f"none: {error.message}", error.hint))
+    try:
+        bundle = find_bundle(workspace, progress)
+        checks.append(_check("bundle", True, "none" if bundle is None else bundle.origin))
+    except EdgeflowError as error:
+        checks.append(_check("bundle", False, error.message, error.hint))
+    return {"schema": "edgeflow.doctor/1", "checks": checks}
+
+
+def install_document(
+    targets: Sequence[str], runtimes: Sequence[str], compiler: str, workspace: Workspace, progress: Progress
+) -> Document:
+    """Brings what building for the targets needs and is not there: CMake, Ninja, zig, sources of runtimes.
+
+    Schema edgeflow.toolchain-install/1. Raises ToolMissingError, UsageError.
+    """
+    workspace.ensure_home()
+    folder, brought, there = workspace.toolchain_dir, [], []
+    chosen = [target_named(name) for name in targets] or [t for t in TARGETS.values() if t.zig]
+    for package, found in ((CMAKE_PACKAGE, cmake_program(folder)), (NINJA_PACKAGE, ninja_program(folder))):
+        if found is None:
+            fetch.install_package(package, _own(folder, package), progress)
+            brought.append(package)
+        else:
+            there.append(str(found))
+    for target in chosen:
+        try:
+            label = find_compiler(target, folder, compiler).label
+        except ToolMissingError:
+            if not target.zig or compiler in ("gcc", "ndk") or zig_program(folder) is not None:
+                raise ToolMissingError(
+                    f"{target.name}: edgeflow cannot bring a compiler for it", hint=cure(target, compiler)
+                ) from None
+            fetch.install_package(ZIG_PACKAGE, _own(folder, ZIG_PACKAGE), progress)
+            brought.append(ZIG_PACKAGE)
+            label = find_compiler(target, folder, compiler).label
+        there.append(f"{target.name}: {label}")
+    store = BuildStore(build_folder(workspace))
+    known = load_runtimes()
+    for name in runtimes or [name for target in chosen for name in offered(target)]:
+        runtime = runtime_named(name, known)
+        for source in runtime.build:
+            fetch.source_folder(source, store, progress)
+        for target in chosen:
+            for file in files_for(runtime, target):
+                fetch.device_file(file, store, progress)
+        there.append(f"{name} {runtime.version}")
+    return {
+        "schema": "edgeflow.toolchain-install/1",
+        "brought": list(dict.fromkeys(brought)),
+        "there": list(dict.fromkeys(there)),
+    }
+
+
+def _own(folder: Path, package: str) -> Path:
+    return folder / package.replace("==", "-")
+
+
+def _sources() -> Document:
+    try:
+        return _check("sources", True, str(resources.native_sources()))
+    except EdgeflowError as error:
+        return _check("sources", False, error.message, error.hint)
+
+
+def _cmake(workspace: Workspace) -> Document:
+    try:
+        return _check("cmake", True, str(require_cmake(workspace.toolchain_dir)))
+    except EdgeflowError as error:
+        return _check("cmake", False, error.message, error.hint)
+
+
+def _check(name: str, ready: bool, what: str, fix: str = "") -> Document:
+    return {"name": name, "ready": ready, "what": what, "fix": fix}
+
+
+def _copy(document: Document, folder: Path) -> None:
+    """The programs as OUTPUT/edgeflow-agent and OUTPUT/RUNTIME/…; their new paths in the document."""
+    copies = [(document["agent"], folder / AGENT)]
+    for runtime, worker in document["workers"].items():
+        copies += [(file, folder / runtime / file["name"]) for file in worker["files"]]
+    try:
+        for entry, target in copies:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(entry["path"], target)
+            entry["path"] = str(target)
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename or folder}: {error.strerror}") from error

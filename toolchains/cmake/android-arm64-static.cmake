@@ -1,0 +1,3 @@
+# ARM64 Android without an NDK: static programs of Linux, which its kernel runs from `adb shell`. They cannot load
+# the phone's own libraries (GPU, NPU): that takes the NDK.
+include(${CMAKE_CURRENT_LIST_DIR}/linux-aarch64.cmake)

@@ -1,0 +1,3 @@
+# 32-bit ARM Android without an NDK: static programs of Linux, which its kernel runs from `adb shell`. They cannot load
+# the phone's own libraries (GPU, NPU): that takes the NDK.
+include(${CMAKE_CURRENT_LIST_DIR}/linux-armv7.cmake)

@@ -71,6 +71,7 @@ def play(scene: str, folder: Path, *words: str, environment: Mapping[str, str]) 
         script = ["bash", "-c", PRELUDE + scene, "scene", SYSTEMD, str(folder), *words]
         done = subprocess.run(
             ["bash", "-c", enter, "enter", *namespaces, *script],
-            env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+            env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+            check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -104,7 +104,7 @@ def daemon_runs(run: str) -> bool:
 
 
 def _item(path: str, markers: Sequence[str] = (), *, rank: int = 0) -> Optional[Item]:
-    """The item, whose last use its first marker that is there tells, else itself; None when it is just gone."""
+    """The item; its first marker that is there tells its last use, else itself. None when it is just gone."""
     for place in [*(os.path.join(path, marker) for marker in markers), path]:
         try:
             told = os.stat(place)

@@ -1,11 +1,11 @@
-"""The native agent's programs for tests: built once for the checkout's sources, kept in .cache/tests/native.
+"""The native agent's programs for tests: built once for the sources, kept in `.cache/tests/native`.
 
 The environment chooses another build of the same sources, so that one suite judges them all:
 
-EDGEFLOW_NATIVE=required          a missing compiler or cmake is a failure, not a skip
-EDGEFLOW_NATIVE_CMAKE="..."       more options of cmake: a compiler, -DEDGEFLOW_SANITIZE=address,undefined
-EDGEFLOW_NATIVE_RUNNER="..."      words before the built programs: an emulator for another processor
-EDGEFLOW_NATIVE_AGENT=path        this edgeflow-agent instead of one that is built
+EDGEFLOW_NATIVE=required     a missing compiler or cmake is a failure, not a skip
+EDGEFLOW_NATIVE_CMAKE="..."  more options of cmake: a cross compiler, -DEDGEFLOW_SANITIZE=address,undefined
+EDGEFLOW_NATIVE_RUNNER="..." words before the programs, such as an emulator for another processor
+EDGEFLOW_NATIVE_AGENT=path   this edgeflow-agent instead of one that is built
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def sanitized() -> bool:
 
 
 def program(name: str) -> Path:
-    """A program of the native agent's CMake project. Raises NoToolsError, and RuntimeError where it fails."""
+    """A program of the native agent's project. Raises NoToolsError, RuntimeError (the compiler's words)."""
     given = os.environ.get("EDGEFLOW_NATIVE_AGENT")
     if given and name == "edgeflow-agent":
         return Path(given).resolve()
@@ -88,7 +88,8 @@ def _build(folder: Path, key: str, options: list[str]) -> None:
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     configure = [
-        "cmake", "-S", str(SOURCES), "-B", str(part), "-DEDGEFLOW_TESTS=ON", f"-DEDGEFLOW_BUILD={key}",
+        "cmake", "-S", str(SOURCES), "-B", str(part), "-DEDGEFLOW_TESTS=ON",
+        "-DEDGEFLOW_WHOLE=OFF", f"-DEDGEFLOW_BUILD={key}",
         f"-DEDGEFLOW_VERSION={edgeflow_agent.__version__}", "-DEDGEFLOW_FLAGS=built for tests", *options,
     ]  # fmt: skip
     try:

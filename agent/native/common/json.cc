@@ -1,16 +1,17 @@
 #include "common/json.h"
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <limits>
 
 namespace edgeflow {
 namespace {
 
 constexpr size_t kMaxDepth = 200;
-// A double tells apart any two numbers of 15 digits, and 17 digits tell apart any two doubles (less the first one).
+// A double tells apart any two numbers of 15 digits (the tiniest, which are less precise, do not), and 17 digits tell apart any two doubles (less the first one).
 constexpr int kSafeDecimals = 14;
 constexpr int kMaxDecimals = 16;
 constexpr size_t kMaxDigits = 20;  // nothing here needs more than 64 bits
@@ -263,15 +264,39 @@ void write_string(const std::string& value, std::string& out) {
   out.push_back('"');
 }
 
-// The shortest digits that read back as the same number, laid out as Python's repr does (PEP 3101, 'r').
+bool reads_back(const char* text, double value) { return std::strtod(text, nullptr) == value; }
+
+// The text of a number in scientific notation with its last digit one up.
+void count_up(char* text) {
+  for (char* digit = std::strchr(text, 'e') - 1; digit >= text; --digit) {
+    if (*digit == '.' || *digit == '-') continue;
+    if (*digit != '9') {
+      ++*digit;
+      return;
+    }
+    *digit = '0';
+  }
+}
+
+// The shortest digits that read back as the same number, in scientific notation.
+// Not std::to_chars: its tables alone take 128 KB of a static program.
+void write_shortest(double value, char (&text)[40]) {
+  const int fewest = std::abs(value) < std::numeric_limits<double>::min() ? 0 : kSafeDecimals;
+  for (int decimals = fewest; decimals <= kMaxDecimals; ++decimals) {
+    std::snprintf(text, sizeof text, "%.*e", decimals, value);
+    if (reads_back(text, value)) return;
+    // The doubles above a power of two lie twice as far apart as those below: the upper neighbour may be of use
+    // where the nearer, lower one is not.
+    count_up(text);
+    if (reads_back(text, value)) return;
+  }
+}
+
+// The shortest digits, laid out as Python's repr does (PEP 3101, 'r').
 void write_double(double value, std::string& out) {
   if (!std::isfinite(value)) throw JsonError("NaN and infinities are not JSON");
-  // Not std::to_chars: its tables alone take 128 KB of a static program.
   char buffer[40];
-  for (int decimals = kSafeDecimals; decimals <= kMaxDecimals; ++decimals) {
-    std::snprintf(buffer, sizeof buffer, "%.*e", decimals, value);
-    if (std::strtod(buffer, nullptr) == value) break;
-  }
+  write_shortest(value, buffer);
   std::string_view text(buffer);
   if (text.front() == '-') {
     out.push_back('-');
@@ -281,7 +306,8 @@ void write_double(double value, std::string& out) {
   const int exponent = std::atoi(std::string(text.substr(mark + 1)).c_str());
   std::string digits(1, text[0]);
   if (mark > 2) digits += text.substr(2, mark - 2);
-  digits.erase(std::max(digits.find_last_not_of('0'), size_t{0}) + 1);
+  const size_t last = digits.find_last_not_of('0');
+  digits.erase(last == std::string::npos ? 1 : last + 1);  // of a zero, one stays
   const int count = static_cast<int>(digits.size());
   if (exponent < -4 || exponent >= 16) {
     out += digits.substr(0, 1);

@@ -196,9 +196,15 @@ std::vector<Frame> FrameParser::feed(std::string_view bytes) {
   } catch (const WireError& error) {
     failed_ = error.what();
     buffer_.clear();
-    throw;
+    header_.reset();
+    if (frames.empty()) throw;
   }
   return frames;
+}
+
+void FrameParser::finish() const {
+  if (!failed_.empty()) throw WireError(failed_);
+  if (pending_bytes() != 0) throw WireError("the input ended inside a frame");
 }
 
 bool FrameParser::next(Frame& frame) {

@@ -72,8 +72,11 @@ Json parse_meta(std::string_view bytes);
 // that a header only promises. After a WireError it is finished: every further call throws again.
 class FrameParser {
  public:
-  // The frames that `bytes` completes, in order. Throws WireError.
+  // The frames that `bytes` completes, in order. Throws WireError; frames that precede the fault in the same `bytes`
+  // are given, and the next call throws: last words of a process that then broke say how far it came.
   std::vector<Frame> feed(std::string_view bytes);
+  // The end of the input. Throws WireError where it lies within a frame, or after what is none.
+  void finish() const;
   // Bytes of an unfinished frame: not 0 at the end of input means that the stream was cut.
   size_t pending_bytes() const { return buffer_.size() + (header_ ? kHeaderBytes : 0); }
 

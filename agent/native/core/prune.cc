@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -56,6 +57,14 @@ std::optional<Item> item_of(const std::string& path, int rank, const std::vector
   return Item{last_use(found), rank, tree_bytes(path), path};
 }
 
+// The last name of what a link leads to; "" for what is no link.
+std::string link_target(const std::string& path) {
+  char target[4096];
+  const ssize_t length = ::readlink(path.c_str(), target, sizeof target);
+  const std::string whole(target, length > 0 ? static_cast<size_t>(length) : 0);
+  return whole.substr(whole.rfind('/') + 1);
+}
+
 class Items {
  public:
   Items(const WorkFolder& work, const std::string& own_build) {
@@ -85,15 +94,15 @@ class Items {
   }
 
   void add_sites(const WorkFolder& work) {
-    std::map<std::string, int64_t> used;
     for (const std::string& name : names_in(work.site)) {
       if (name == kSiteLock) continue;
       std::optional<Item> item = item_of(path_in(work.site, name), 0, {kManifest});
-      if (item) used[name] = item->used_ns;
-      add(std::move(item));
-    }
-    for (const Site& site : usable_sites(work.site)) {
-      for (const auto& [name, sha256] : site.files) linked_ns_[sha256] = std::max(linked_ns_[sha256], used[site.key]);
+      if (!item) continue;
+      for (const std::string& link : names_in(item->path)) {
+        int64_t& used_ns = linked_ns_[link_target(path_in(item->path, link))];
+        used_ns = std::max(used_ns, item->used_ns);
+      }
+      found_.push_back(std::move(*item));
     }
   }
 
@@ -108,7 +117,7 @@ class Items {
   }
 
   std::vector<Item> found_;
-  std::map<std::string, int64_t> linked_ns_;  // sha256 -> last use of a site that links to it
+  std::map<std::string, int64_t> linked_ns_;  // name in WORK/files -> last use of a site that links to it
 };
 
 void remove_item(const std::string& path) {

@@ -131,7 +131,7 @@ Json install_service(const std::string& work) {
   }
   try {
     make_folders(parent_of(path));
-    write_all(open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0644).get(), text, path);
+    write_atomically(path, {text});  // whole also after a power cut: systemd takes an empty unit for a masked one
   } catch (const std::system_error& error) {
     throw storage_fault(error.code().value(), "cannot write the unit " + path);
   }
@@ -142,6 +142,11 @@ Json install_service(const std::string& work) {
     const std::string shown = words.size() > 1 ? words[0] + " " + words[1] : words[0];
     throw Fault("internal", "systemctl --user " + shown + ": " + last_line(done), "",
                 Json::Object{{"log", Json::Array{valid_utf8(done.err)}}});
+  }
+  // What `enable` linked must be on the disk too: the next thing may be a power cut.
+  for (const std::string& folder : {parent_of(path), path_in(parent_of(path), "default.target.wants")}) {
+    const Descriptor handle(::open(folder.c_str(), O_RDONLY | O_CLOEXEC));
+    if (handle) (void)::fsync(handle.get());
   }
   return document(name, true, "", lingers());
 }

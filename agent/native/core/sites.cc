@@ -29,9 +29,10 @@ bool is_plain_name(const std::string& name) {
          name.find('\0') == std::string::npos && name != kManifest;
 }
 
+// A file that is gone, or was pushed anew since and is not made executable again, is not what was unpacked.
 bool leads_to_file(const std::string& path) {
   struct stat found {};
-  return ::stat(path.c_str(), &found) == 0 && S_ISREG(found.st_mode);
+  return ::stat(path.c_str(), &found) == 0 && S_ISREG(found.st_mode) && (found.st_mode & S_IXUSR) != 0;
 }
 
 // The site in that folder. Throws where it is not a whole native one.
@@ -132,7 +133,7 @@ Json unpack_site(WorkFolder& work, const std::string& runtime, const std::string
       if (site.key == key) return Json::Object{{"site", key}, {"made", false}};
     }
     remove_unfinished(work.site);
-    // One whose file was pruned: it is there again now, perhaps, but the site is made anew.
+    // One that is not whole any more, since a file of it was pruned.
     remove_tree(final);
     fill(work, part, manifest);
     if (::rename(part.c_str(), final.c_str()) != 0) throw_errno(final);

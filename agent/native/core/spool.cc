@@ -68,7 +68,9 @@ void Spool::save(const Record& record, const Frame& outcome) const {
 
 Frame Spool::load(const std::string& job) const {
   const std::string path = path_in(path_in(path_, job), kResult);
-  std::vector<Frame> frames = FrameParser().feed(read_file(path, kHeaderBytes + kMaxMetaBytes + kMaxBodyBytes));
+  FrameParser parser;
+  std::vector<Frame> frames = parser.feed(read_file(path, kHeaderBytes + kMaxMetaBytes + kMaxBodyBytes));
+  parser.finish();
   if (frames.size() != 1) throw WireError("the spooled result of job " + job + " is cut");
   return std::move(frames[0]);
 }

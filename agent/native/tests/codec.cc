@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
     while (const size_t got = std::fread(piece.data(), 1, piece.size(), stdin)) {
       for (const Frame& frame : parser.feed(std::string_view(piece).substr(0, got))) write_again(frame);
     }
-    if (parser.pending_bytes() != 0) throw WireError("the input ended inside a frame");
+    parser.finish();
   } catch (const WireError& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

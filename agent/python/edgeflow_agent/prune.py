@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import time
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from edgeflow_agent.folder import JobLock, WorkFolder
 from edgeflow_agent.sites import LOCK, MANIFEST
@@ -17,10 +17,18 @@ GRACE_S = 3600.0
 """What was pushed or used within the last hour stays: another host may be about to run it."""
 
 
+AGENTS = ("agent.pyz", "edgeflow-agent")
+"""What an agent's folder holds, of either kind."""
+
+
 class Item(NamedTuple):
-    """Something that may go as a whole. `used` is the time of its last use, seconds since the epoch."""
+    """Something that may go as a whole. `used` is the time of its last use, seconds since the epoch.
+
+    Of two that were used together the lower rank goes first: a site before the files that it links to.
+    """
 
     used: float
+    rank: int
     size_bytes: int
     path: str
 
@@ -48,13 +56,17 @@ def prune(work: WorkFolder, own_build: str, max_bytes: int) -> Dict[str, Any]:
 
 def _items(work: WorkFolder, own_build: str) -> List[Item]:
     """Models, wheels, sites, agents of other builds that no daemon runs, results that nobody fetched."""
-    found = [_item(os.path.join(work.files, name)) for name in _names(work.files)]
-    found += [_item(os.path.join(work.site, name), MANIFEST) for name in _names(work.site) if name != LOCK]
+    found = [_item(os.path.join(work.site, name), (MANIFEST,)) for name in _names(work.site) if name != LOCK]
+    linked = _linked([item for item in found if item is not None])
+    for name in _names(work.files):
+        item = _item(os.path.join(work.files, name), rank=1)
+        # A file that a site links to is used whenever the site is.
+        found.append(item and item._replace(used=max(item.used, linked.get(name, 0.0))))
     agents = os.path.join(work.path, "agents")
     for build in _names(agents):
         run = os.path.join(work.path, "run", build)
         if build != own_build and not daemon_runs(run):
-            found.append(_item(os.path.join(agents, build), "agent.pyz"))
+            found.append(_item(os.path.join(agents, build), AGENTS))
             if os.path.isdir(run):
                 found.append(_item(run))
     found += [
@@ -63,6 +75,20 @@ def _items(work: WorkFolder, own_build: str) -> List[Item]:
         if record.state != "running"
     ]
     return [item for item in found if item is not None]
+
+
+def _linked(sites: List[Item]) -> Dict[str, float]:
+    """Names in WORK/files that a native agent's site links to -> the last use of such a site."""
+    found: Dict[str, float] = {}
+    for site in sites:
+        for name in _names(site.path):
+            try:
+                target = os.readlink(os.path.join(site.path, name))
+            except OSError:
+                continue  # no link
+            file = os.path.basename(target)
+            found[file] = max(found.get(file, 0.0), site.used)
+    return found
 
 
 def daemon_runs(run: str) -> bool:
@@ -77,16 +103,15 @@ def daemon_runs(run: str) -> bool:
     return False
 
 
-def _item(path: str, marker: str = "") -> Any:
-    """The item, whose last use is told by its `marker` file, else by itself; None when it is just gone."""
-    try:
-        told = os.stat(os.path.join(path, marker) if marker else path)
-    except FileNotFoundError:
+def _item(path: str, markers: Sequence[str] = (), *, rank: int = 0) -> Optional[Item]:
+    """The item; its first marker that is there tells its last use, else itself. None when it is just gone."""
+    for place in [*(os.path.join(path, marker) for marker in markers), path]:
         try:
-            told = os.stat(path)  # unfinished: its marker never came
-        except FileNotFoundError:
-            return None
-    return Item(max(told.st_atime, told.st_mtime), _tree_bytes(path), path)
+            told = os.stat(place)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # unfinished: its marker never came; or it is just gone
+        return Item(max(told.st_atime, told.st_mtime), rank, _tree_bytes(path), path)
+    return None
 
 
 def _tree_bytes(path: str) -> int:

@@ -7,6 +7,7 @@ What is only about one of them says so: `@pytest.mark.parametrize("agent", ["pyt
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -143,12 +144,26 @@ def native_peer() -> Path:
     return native_program("edgeflow-peer")
 
 
+@pytest.fixture(scope="session")
+def native_codec() -> list[str]:
+    """The program that reads frames and writes them again."""
+    return [*native_agent.runner(), str(native_program("edgeflow-codec"))]
+
+
+@pytest.fixture(scope="session")
+def native_replay() -> list[str]:
+    """The program that runs the fuzz target over files."""
+    return [*native_agent.runner(), str(native_program("edgeflow-replay"))]
+
+
 @pytest.fixture(scope="session", params=["python", "native"])
 def agent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Agent:
     if request.param == "python":
         built = build_agent(tmp_path_factory.mktemp("agent") / "agent.pyz")
         return Agent("python", built.path, (sys.executable,), built.build)
     path = native_program("edgeflow-agent")
+    if native_agent.sanitized():  # a worker that is told to crash is to die of the signal, not of its report
+        os.environ.setdefault("ASAN_OPTIONS", "handle_segv=0:handle_abort=0")
     runner = tuple(native_agent.runner())
     build = subprocess.run(
         [*runner, path, "build"], capture_output=True, text=True, check=True

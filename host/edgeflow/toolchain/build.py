@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from edgeflow.toolchain.targets import Target
     from edgeflow.workspace import Workspace
 
-NULL = "null"
-"""The runtime that is in the agent itself."""
-
 AGENT, WORKER = "edgeflow-agent", "worker"
 _RECIPE = 1  # counts up when the same sources are built in another way
 _SHORT_CPU_MINUTES = 1.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgeflow import resources
 from edgeflow.errors import EdgeflowError, ToolMissingError, UsageError
 from edgeflow.toolchain import fetch, libraries
-from edgeflow.toolchain.build import AGENT, NULL, Builder
+from edgeflow.toolchain.build import AGENT, Builder
 from edgeflow.toolchain.bundle import find_bundle, write_bundle
 from edgeflow.toolchain.cmake import (
     CMAKE_PACKAGE,
@@ -24,7 +24,7 @@ from edgeflow.toolchain.compilers import ZIG_PACKAGE, cure, find_compiler, zig_p
 from edgeflow.toolchain.products import offered
 from edgeflow.toolchain.runtimes import files_for, load_runtimes, runtime_named
 from edgeflow.toolchain.store import BuildStore, build_folder
-from edgeflow.toolchain.targets import HOST, TARGETS, target_named
+from edgeflow.toolchain.targets import HOST, NULL, TARGETS, target_named
 
 if TYPE_CHECKING:
     from edgeflow.progress import Progress

@@ -22,7 +22,7 @@ from edgeflow.toolchain.cmake import (
 )
 from edgeflow.toolchain.compilers import ZIG_PACKAGE, cure, find_compiler, zig_program
 from edgeflow.toolchain.products import offered
-from edgeflow.toolchain.runtimes import files_for, load_runtimes, runtime_named
+from edgeflow.toolchain.runtimes import files_for, load_runtimes, pair_of, runtime_named
 from edgeflow.toolchain.store import BuildStore, build_folder
 from edgeflow.toolchain.targets import HOST, NULL, TARGETS, target_named
 
@@ -52,6 +52,12 @@ def build_document(
     """
     wanted = target_named(target)
     libraries.check_layers(layers)
+    for name, _ in map(pair_of, runtime_dirs):
+        if name not in libraries.RECIPES:
+            raise UsageError(
+                f"--runtime-dir {name}: only what is compiled from source can come from a folder: "
+                f"{', '.join(libraries.RECIPES)}"
+            )
     for runtime in runtimes:
         if runtime != NULL and runtime not in offered(wanted):
             runtime_named(runtime, load_runtimes())

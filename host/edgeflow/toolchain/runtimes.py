@@ -108,7 +108,7 @@ def user_folder(name: str, given: Sequence[str] = ()) -> Path | None:
 
     Raises UsageError for one that is not there.
     """
-    named = dict(_pair(text) for text in given).get(name)
+    named = dict(pair_of(text) for text in given).get(name)
     variable = OVERRIDE + name.upper()
     chosen = named or os.environ.get(variable)
     if not chosen:
@@ -119,7 +119,8 @@ def user_folder(name: str, given: Sequence[str] = ()) -> Path | None:
     return folder
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair_of(text: str) -> tuple[str, str]:
+    """NAME=DIR as its two parts. Raises UsageError."""
     name, equals, folder = text.partition("=")
     if not equals or not folder:
         raise UsageError(f"--runtime-dir {text}: expected NAME=DIR")

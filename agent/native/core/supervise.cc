@@ -24,6 +24,7 @@
 namespace edgeflow {
 namespace {
 
+constexpr const char* kFirstPhase = "start";
 constexpr auto kWatchPeriod = std::chrono::milliseconds(50);
 constexpr int64_t kEndPatienceNs = 500 * 1000 * 1000;
 constexpr off_t kMaxLogBytes = 8 << 20;
@@ -133,34 +134,31 @@ void Worker::stop(const Fault& reason) {
 }
 
 Frame Worker::run(std::optional<Started> started) {
-  begin(std::move(started));
-  std::thread watcher([this] { watch(); });
-  std::optional<Frame> answer = converse();
-  // Before the process is reaped: afterwards its CPU time is gone.
-  Json sampling;
-  if (sampler_) sampling = sampler_->stop();
-  const pid_t pid = pid_;
-  const int code = finish();
-  watcher.join();
-  ours_.reset();
-  if (!answer) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (stopped_by_) throw Fault(*stopped_by_);
+  began_ns_ = monotonic_ns();
+  const bool adopted = begin(std::move(started));
+  Ended ended = follow();
+  if (adopted && !ended.answer && never_worked()) {
+    // It was dying already when it was taken: no fault of this job, which gets a worker of its own.
+    begin(std::nullopt);
+    ended = follow();
   }
-  if (!answer) {
-    Fault fault = crashed(code);
-    fault.detail["pid"] = pid;
-    throw with_log(std::move(fault));
+  if (!ended.answer) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (stopped_by_) throw Fault(*stopped_by_);
+    }
+    throw with_log(crashed(ended));
   }
-  if (answer->type == FrameType::error) throw with_log(Fault::from_meta(answer->meta["error"]));
-  if (!sampling.is_null()) answer->meta["result"]["sampling"] = std::move(sampling);
-  return std::move(*answer);
+  if (ended.answer->type == FrameType::error) throw with_log(Fault::from_meta(ended.answer->meta["error"]));
+  if (!ended.sampling.is_null()) ended.answer->meta["result"]["sampling"] = std::move(ended.sampling);
+  return std::move(*ended.answer);
 }
 
-// Takes the worker that waits, or starts one of this job's own.
-void Worker::begin(std::optional<Started> started) {
+// Takes the worker that waits, or starts one of this job's own; true where it waited.
+bool Worker::begin(std::optional<Started> started) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (!started || !adopt(*started)) {
+  const bool adopted = started && adopt(*started);
+  if (!adopted) {
     try {
       started = start_worker(Setting::of(params_), {"--lock-fd", std::to_string(lock_fd_)}, {lock_fd_}, log_path_);
     } catch (const std::system_error& error) {
@@ -169,7 +167,29 @@ void Worker::begin(std::optional<Started> started) {
   }
   pid_ = started->pid;
   ours_ = std::move(started->ours);
+  ended_ = false;
   if (stopped_by_) kill_group(pid_);
+  return adopted;
+}
+
+// Converses with the worker to its end.
+Worker::Ended Worker::follow() {
+  Ended ended;
+  ended.pid = pid_;
+  std::thread watcher([this] { watch(); });
+  ended.answer = converse();
+  // Before the process is reaped: afterwards its CPU time is gone.
+  if (sampler_) ended.sampling = sampler_->stop();
+  ended.code = finish();
+  watcher.join();
+  ours_.reset();
+  return ended;
+}
+
+// It said nothing, and nobody stopped it.
+bool Worker::never_worked() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return phase_ == kFirstPhase && !stopped_by_;
 }
 
 // False where it died while it waited, which is no fault of this job.
@@ -214,14 +234,13 @@ void Worker::progress(const Json& meta) {
 void Worker::watch() {
   const Json& timeout_ms = params_["limits"]["timeout_ms"];
   const Json& memory_bytes = params_["limits"]["memory_bytes"];
-  const int64_t began = monotonic_ns();
   std::unique_lock<std::mutex> lock(mutex_);
   while (!changed_.wait_for(lock, kWatchPeriod, [this] { return ended_; })) {
     const std::string phase = phase_;
     const pid_t pid = pid_;
     lock.unlock();
     // In milliseconds: a limit may be as large as a number can be.
-    if (timeout_ms.is_integer() && (monotonic_ns() - began) / 1000000 >= timeout_ms.as_integer()) {
+    if (timeout_ms.is_integer() && (monotonic_ns() - began_ns_) / 1000000 >= timeout_ms.as_integer()) {
       stop(Fault("timeout", "the job ran over its limit of " + timeout_ms.text() + " ms in phase " + phase, phase));
     }
     if (memory_bytes.is_integer()) {
@@ -267,7 +286,8 @@ std::string Worker::phase() const {
   return phase_;
 }
 
-Fault Worker::crashed(int code) const {
+Fault Worker::crashed(const Ended& ended) const {
+  const int code = ended.code;
   const std::string where = phase();
   const std::string name = code < 0 ? signal_name(-code) : "";
   std::string how = code < 0 ? "was killed by " + name
@@ -276,7 +296,8 @@ Fault Worker::crashed(int code) const {
   if (code == -SIGKILL) how += " (by the system: perhaps out of memory)";
   Json detail = Json::Object{{"signal", code < 0 ? Json(name) : Json()},
                              {"exit_code", code < 0 ? Json() : Json(code)},
-                             {"phase", where}};
+                             {"phase", where},
+                             {"pid", ended.pid}};
   return Fault("worker_crashed", "the " + params_["backend"].as_string() + " worker " + how + " in phase " + where, where,
                std::move(detail));
 }

@@ -68,14 +68,24 @@ class Worker {
   Frame run(std::optional<Started> started = std::nullopt);
 
  private:
-  void begin(std::optional<Started> started);
+  // What became of one process.
+  struct Ended {
+    std::optional<Frame> answer;
+    Json sampling;
+    int code = 0;
+    pid_t pid = -1;
+  };
+
+  bool begin(std::optional<Started> started);
+  Ended follow();
+  bool never_worked() const;
   bool adopt(Started& started);
   std::optional<Frame> converse();
   void progress(const Json& meta);
   void watch();
   int finish();
   std::string phase() const;
-  Fault crashed(int code) const;
+  Fault crashed(const Ended& ended) const;
   Fault with_log(Fault fault) const;
 
   Frame request_;
@@ -84,6 +94,7 @@ class Worker {
   int lock_fd_;
   std::function<void(const Json&)> on_progress_;
   Descriptor ours_;
+  int64_t began_ns_ = 0;
   std::unique_ptr<Sampler> sampler_;
 
   mutable std::mutex mutex_;

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from edgeflow_agent import sysinfo
 from edgeflow_agent.ahead import Setting, Started
@@ -22,6 +22,7 @@ from edgeflow_agent.wire import Frame, FrameType, WireError
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 """The zipapp that holds this package, or the folder it lies in; taken now, as a daemon changes its folder."""
 
+FIRST_PHASE = "start"
 WATCH_PERIOD_S = 0.05
 MAX_LOG_BYTES = 8 << 20
 LOG_TAIL_BYTES = 8192
@@ -44,12 +45,13 @@ class Worker:
         self._log_path = log_path
         self._lock_fd = lock_fd
         self._on_progress = on_progress
-        self._phase = "start"
+        self._phase = FIRST_PHASE
         self._lock = threading.Lock()
         self._stopped_by: Optional[Fault] = None
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._sampler: Optional[Sampler] = None
         self._ended = threading.Event()
+        self._began = 0.0
 
     def stop(self, reason: Fault) -> None:
         """Kills the worker's process group; `reason` becomes the job's error unless the answer was faster."""
@@ -64,32 +66,52 @@ class Worker:
         `started` is a worker that waits for this job, of its setting. The calling thread must outlive the
         worker: the kernel kills a worker with the thread that forked it (PR_SET_PDEATHSIG, prctl(2)).
         """
-        with self._lock:
-            ours = self._adopt(started) if started is not None else None
-            if ours is None:
-                ours = self._start()
-            process = self._process
-            assert process is not None
-            if self._stopped_by is not None:
-                self._kill_group()
-        watcher = threading.Thread(target=self._watch, args=(ours,), name="watch", daemon=True)
-        try:
-            watcher.start()
-            answer = self._converse(SocketStream(ours))
-            # Before the process is reaped: afterwards its CPU time is gone.
-            sampling = None if self._sampler is None else self._sampler.stop()
-        finally:
-            exit_code = self._reap()
-            if watcher.is_alive():
-                watcher.join()
-            ours.close()
+        self._began = time.monotonic()
+        ours = None if started is None else self._take(self._adopt, started)
+        adopted = ours is not None
+        answer, exit_code, sampling = self._follow(self._take(self._start) if ours is None else ours)
+        if adopted and answer is None and self._never_worked():
+            # It was dying already when it was taken: no fault of this job, which gets a worker of its own.
+            answer, exit_code, sampling = self._follow(self._take(self._start))
         if answer is None:
-            raise self._stopped_by or self._crashed(exit_code, process.pid)
+            assert self._process is not None
+            raise self._stopped_by or self._crashed(exit_code, self._process.pid)
         if answer.type is FrameType.ERROR:
             raise self._with_log(Fault.from_meta(answer.meta.get("error")))
         if sampling is not None:
             answer.meta["result"]["sampling"] = sampling
         return answer
+
+    def _take(self, begin: Callable[..., Any], *arguments: Any) -> Any:
+        """Runs `_start` or `_adopt`; a job that was stopped meanwhile has no worker to run on."""
+        with self._lock:
+            ours = begin(*arguments)
+            if self._stopped_by is not None:
+                self._kill_group()
+            return ours
+
+    def _follow(self, ours: socket.socket) -> Tuple[Optional[Frame], Optional[int], Optional[Dict[str, Any]]]:
+        """Converses with the worker to its end: its last frame, its exit code, what the sampler saw."""
+        self._ended.clear()
+        sampling = None
+        watcher = threading.Thread(target=self._watch, args=(ours,), name="watch", daemon=True)
+        try:
+            watcher.start()
+            answer = self._converse(SocketStream(ours))
+            # Before the process is reaped: afterwards its CPU time is gone.
+            if self._sampler is not None:
+                sampling = self._sampler.stop()
+        finally:
+            exit_code = self._reap()
+            if watcher.is_alive():
+                watcher.join()
+            ours.close()
+        return answer, exit_code, sampling
+
+    def _never_worked(self) -> bool:
+        """It said nothing, and nobody stopped it."""
+        with self._lock:
+            return self._phase == FIRST_PHASE and self._stopped_by is None
 
     def _start(self) -> socket.socket:
         """Starts a worker of this job's own; gives our end of its socket."""
@@ -135,7 +157,7 @@ class Worker:
         """Enforces the limits beside the conversation, and ends it when the process is gone."""
         limits = self._params["limits"]
         timeout_ms, memory_bytes = limits.get("timeout_ms"), limits.get("memory_bytes")
-        deadline = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000.0
+        deadline = None if timeout_ms is None else self._began + timeout_ms / 1000.0
         process = self._process
         assert process is not None
         while not self._ended.wait(WATCH_PERIOD_S):

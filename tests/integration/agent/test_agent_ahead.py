@@ -100,6 +100,23 @@ def test_a_waiting_worker_that_died_is_nobodys_fault(connect: Callable[..., Any]
     assert client.tensors()[0].data == X.data
 
 
+def test_a_worker_that_dies_as_it_is_taken_is_nobodys_fault(connect: Callable[..., Any], work: Path) -> None:
+    client = connect()
+    client.job("infer", [X])
+    waiting = one_child(client)
+    while b"--ahead" not in Path(f"/proc/{waiting}/cmdline").read_bytes():
+        pass  # forked, and not yet the program that it is to be
+    os.kill(waiting, signal.SIGSTOP)  # it can be given the job, and never say a word of it
+    (waiting_log,) = (work / "jobs").glob("ahead-*.log")
+    told = waiting_log.stat().st_ino
+    job = client.start("infer", [X])
+    while (work / "jobs" / job / "worker.log").stat().st_ino != told:
+        pass  # it is about to be taken
+    os.kill(waiting, signal.SIGKILL)
+    client.call("job.wait", job=job)
+    assert client.tensors()[0].data == X.data
+
+
 def test_nothing_is_started_beside_a_bench(connect: Callable[..., Any]) -> None:
     client = connect()
     client.job("infer", [X])

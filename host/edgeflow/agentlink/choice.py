@@ -10,7 +10,6 @@ from edgeflow.agentlink.provision import agent_of, daemon_is_listed
 from edgeflow.agentlink.runtimes import require_runtime
 from edgeflow.devices.device import MIN_PYTHON
 from edgeflow.errors import DeviceError
-from edgeflow.toolchain.products import Products, products_for
 from edgeflow.toolchain.targets import targets_for
 from edgeflow_agent.identity import build_of, sources
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from edgeflow.config.devices import AgentKind
     from edgeflow.devices.device import Device
     from edgeflow.progress import Progress
+    from edgeflow.toolchain.products import Products
     from edgeflow.workspace import Workspace
 
 
@@ -120,5 +120,7 @@ def require_python(device: Device, runtime: str | None) -> None:
 def _native(
     device: Device, runtime: str | None, workspace: Workspace, progress: Progress, why: str
 ) -> Choice:
+    from edgeflow.toolchain.products import products_for  # a deploy to this machine does without
+
     targets = targets_for(device.spec.name, device.facts, local=device.spec.transport == "local")
     return Choice("native", why, products_for(targets, runtime, device.spec.name, workspace, progress))

@@ -11,7 +11,7 @@ from edgeflow.agentlink import wheels
 from edgeflow.agentlink.maintenance import run_command
 from edgeflow.agentlink.provision import Transfer, push_files
 from edgeflow.errors import DeviceError, ToolMissingError
-from edgeflow.toolchain.build import NULL
+from edgeflow.toolchain.targets import NULL
 from edgeflow_agent.backends.base import REGISTRY
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from edgeflow.agentlink.runtimes import provide_runtime
 from edgeflow.deploy import conversion, preflight
 from edgeflow.devices.device import open_device
 from edgeflow.inputs.samples import gate_samples
-from edgeflow.toolchain.build import NULL
+from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
     from edgeflow.agentlink.session import Calls

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from edgeflow.progress import Progress
     from edgeflow.toolchain.targets import Target
     from edgeflow.workspace import Workspace
-
-NULL = "null"
-"""The runtime that is in the agent itself."""
 
 AGENT, WORKER = "edgeflow-agent", "worker"
 _RECIPE = 1  # counts up when the same sources are built in another way
@@ -76,9 +74,7 @@ class Builder:
     @cached_property
     def sources_digest(self) -> str:
         """Of all that programs are compiled from, tests apart."""
-        root = resources.native_sources()
-        files = sorted(path for path in root.rglob("*") if path.is_file() and "tests" not in path.parts)
-        return key_of(*((str(path.relative_to(root)), path.read_text()) for path in files))
+        return _digest(resources.native_sources(), without="tests")
 
     @property
     def build_id(self) -> str:
@@ -156,7 +152,7 @@ class Builder:
     def _library_key(self, runtime: str) -> str:
         recipe, known = libraries.RECIPES[runtime], runtime_named(runtime, self.runtimes)
         own = user_folder(runtime, self.runtime_dirs)
-        sources = str(own) if own else [source.model_dump() for source in known.build]
+        sources = _digest(own) if own else [source.model_dump() for source in known.build]
         definitions = recipe.definitions(known.version, self.target, self.compiler, self.layers)
         return key_of(
             "library", recipe.version, sources, dict(definitions), self.target.code_name,
@@ -214,3 +210,14 @@ class Builder:
             what=f"the {name} for {self.target.name}", targets=targets, scratch=scratch,
             tools=self.workspace.toolchain_dir, progress=self.progress,
         )  # fmt: skip
+
+
+def _digest(root: Path, *, without: str | None = None) -> str:
+    """Of all files below a folder, those in folders called `without` apart."""
+    files = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    contents = (
+        (str(file), hashlib.sha256((root / file).read_bytes()).hexdigest())
+        for file in files
+        if without not in file.parts
+    )
+    return key_of(*contents)

@@ -80,7 +80,8 @@ def build_project(
     # In quotes: a home may be in "Application Support".
     flags = f'"-ffile-prefix-map={source}=." "-ffile-prefix-map={folder}=./build"'
     env = dict.fromkeys(_FROM_OUTSIDE, "") | {"CFLAGS": flags, "CXXFLAGS": flags, "ASMFLAGS": flags}
-    env |= {"SOURCE_DATE_EPOCH": "0", "ZERO_AR_DATE": "1", "ZIG_GLOBAL_CACHE_DIR": str(scratch / "zig")}
+    # zig compiles its C and C++ libraries at first use, which takes minutes: once for all builds.
+    env |= {"SOURCE_DATE_EPOCH": "0", "ZERO_AR_DATE": "1", "ZIG_GLOBAL_CACHE_DIR": str(tools / "zig-cache")}
     hint = "see --debug for the compiler's words"
     progress.step(f"configure {what}")
     run(

@@ -8,6 +8,7 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -125,11 +126,11 @@ def _gcc(target: Target, folder: Path) -> Compiler | None:
         names += ["g++", "clang++", "c++"]
     for name in names:
         program = shutil.which(name)
-        version = None if program is None else ask([program, "--version"])
+        version = None if program is None else _answer(program, "--version")
         if program is None or not version:
             continue
         # A cross compiler may have been installed without the target's C library.
-        library = ask([program, "-print-file-name=libc.a"])
+        library = _answer(program, "-print-file-name=libc.a")
         if target.system != HOST and not (library and Path(library).is_absolute()):
             continue
         first, cc = version.splitlines()[0], Path(program).with_name(_c_name(name))
@@ -140,10 +141,25 @@ def _gcc(target: Target, folder: Path) -> Compiler | None:
 
 def _zig(target: Target, folder: Path) -> Compiler | None:
     program = zig_program(folder) if target.zig else None
-    version = None if program is None else ask([str(program), "version"])
+    version = None if program is None else _answer(str(program), "version")
     if program is None or not version:
         return None
     return Compiler("zig", f"zig {version} ({target.zig})", f"zig {version} {_driver_digest()}", program)
+
+
+def _answer(program: str, word: str) -> str | None:
+    """What a program says to one word; asked once in a process while it stays the same."""
+    try:
+        changed_ns = Path(program).stat().st_mtime_ns
+    except OSError:
+        return None
+    return _asked(program, word, changed_ns)
+
+
+@cache
+def _asked(program: str, word: str, changed_ns: int) -> str | None:
+    del changed_ns
+    return ask([program, word])
 
 
 def _c_name(name: str) -> str:

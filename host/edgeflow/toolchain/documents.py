@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgeflow import resources
 from edgeflow.errors import EdgeflowError, ToolMissingError, UsageError
 from edgeflow.toolchain import fetch, libraries
-from edgeflow.toolchain.build import AGENT, NULL, Builder
+from edgeflow.toolchain.build import AGENT, Builder
 from edgeflow.toolchain.bundle import find_bundle, write_bundle
 from edgeflow.toolchain.cmake import (
     CMAKE_PACKAGE,
@@ -22,9 +22,9 @@ from edgeflow.toolchain.cmake import (
 )
 from edgeflow.toolchain.compilers import ZIG_PACKAGE, cure, find_compiler, zig_program
 from edgeflow.toolchain.products import offered
-from edgeflow.toolchain.runtimes import files_for, load_runtimes, runtime_named
+from edgeflow.toolchain.runtimes import files_for, load_runtimes, pair_of, runtime_named
 from edgeflow.toolchain.store import BuildStore, build_folder
-from edgeflow.toolchain.targets import HOST, TARGETS, target_named
+from edgeflow.toolchain.targets import HOST, NULL, TARGETS, target_named
 
 if TYPE_CHECKING:
     from edgeflow.progress import Progress
@@ -52,6 +52,12 @@ def build_document(
     """
     wanted = target_named(target)
     libraries.check_layers(layers)
+    for name, _ in map(pair_of, runtime_dirs):
+        if name not in libraries.RECIPES:
+            raise UsageError(
+                f"--runtime-dir {name}: only what is compiled from source can come from a folder: "
+                f"{', '.join(libraries.RECIPES)}"
+            )
     for runtime in runtimes:
         if runtime != NULL and runtime not in offered(wanted):
             runtime_named(runtime, load_runtimes())

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from edgeflow.errors import DeviceError, EdgeflowError
 from edgeflow.toolchain import libraries
-from edgeflow.toolchain.build import NULL, Agent, Builder, Worker
+from edgeflow.toolchain.build import Agent, Builder, Worker
 from edgeflow.toolchain.bundle import Bundle, find_bundle
 from edgeflow.toolchain.runtimes import files_for, load_runtimes
+from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -87,7 +88,12 @@ class _RuntimesFile(_Strict):
 
 def load_runtimes(path: Path | None = None) -> Mapping[str, Runtime]:
     """Every runtime that native workers exist for. Raises UsageError with file and line."""
-    return load_yaml(path or resources.toolchains() / FILE_NAME).validate(_RuntimesFile).runtimes
+    return _load(path or resources.toolchains() / FILE_NAME)
+
+
+@cache
+def _load(path: Path) -> Mapping[str, Runtime]:
+    return load_yaml(path).validate(_RuntimesFile).runtimes
 
 
 def runtime_named(name: str, runtimes: Mapping[str, Runtime]) -> Runtime:
@@ -102,7 +108,7 @@ def user_folder(name: str, given: Sequence[str] = ()) -> Path | None:
 
     Raises UsageError for one that is not there.
     """
-    named = dict(_pair(text) for text in given).get(name)
+    named = dict(pair_of(text) for text in given).get(name)
     variable = OVERRIDE + name.upper()
     chosen = named or os.environ.get(variable)
     if not chosen:
@@ -113,7 +119,8 @@ def user_folder(name: str, given: Sequence[str] = ()) -> Path | None:
     return folder
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair_of(text: str) -> tuple[str, str]:
+    """NAME=DIR as its two parts. Raises UsageError."""
     name, equals, folder = text.partition("=")
     if not equals or not folder:
         raise UsageError(f"--runtime-dir {text}: expected NAME=DIR")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from edgeflow.types import DeviceFacts
 
 HOST = "host"
+NULL = "null"
+"""The runtime that is in the agent itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ def test_a_compiler_that_fails_is_quoted(build: Build, tmp_path: Path) -> None:
         (["--target", "linux-armv7", "-r", "onnxruntime"], "no native onnxruntime for linux-armv7"),
         (["--target", "host", "--layers", "few"], "unknown layers 'few'"),
         (["--target", "beos"], "unknown target 'beos'"),
+        (["--target", "host", "--runtime-dir", "mnn=/tmp"], "--runtime-dir mnn: only"),
     ],
 )
 def test_what_there_is_not_is_named(build: Build, words: list[str], said: str) -> None:

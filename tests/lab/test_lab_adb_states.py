@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ from edgeflow.devices.scan import scan_document
 from edgeflow.devices.transports.adb import AdbTransport
 from edgeflow.devices.transports.adb_link import LinkLost
 from edgeflow.errors import DeviceError
+from edgeflow.lab import guests
 from edgeflow.lab import lab as labs
 from edgeflow.lab.network import set_link
 from edgeflow.progress import Silent
@@ -75,7 +74,7 @@ class TestStates:
         spec = lab.spec("lab-pixel7-locked")
         labs.authorize(spec.name, lab.home)
         transport = AdbTransport(spec.name, address=spec.address)
-        os.kill(lab.guest(spec.name).pid, signal.SIGKILL)
+        guests.end(lab.guest(spec.name))  # and it is gone: `up` must not take it for running
         with pytest.raises(DeviceError, match=spec.name) as caught:
             transport.run(["true"], timeout_s=20)
         assert caught.value.hint

@@ -35,8 +35,9 @@ def edgeflow(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def deploy(home: Path, runtime: str) -> dict[str, Any]:
     done = edgeflow(
-        home, "deploy", "zoo:pplcnet-orientation", "-d", DEVICE, "-r", runtime, "--budget-s", "1", "--json"
-    )
+        home, "deploy", "zoo:pplcnet-orientation", "-d", DEVICE, "-r", runtime, "--agent", "python",
+        "--budget-s", "1", "--json",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result
@@ -48,6 +49,7 @@ def held_to_account(result: dict[str, Any], runtime: str) -> None:
     assert result["numerics"]["verdict"] == "pass"
     assert result["prediction"]["label"] == result["prediction"]["expected"]
     assert result["runtime"]["name"] == runtime
+    assert result["agent"]["kind"] == "python"
     assert result["device"]["facts"]["arch"] == "aarch64"
     assert result["device"]["facts"]["emulated"]
     assert result["validity"]["state"] == "invalid"
@@ -62,7 +64,7 @@ def test_ncnn_with_a_core_of_its_own(home: Path) -> None:
 
 @pytest.fixture
 def daemon(home: Path) -> Iterator[None]:
-    started = edgeflow(home, "agent", "start", "-d", DEVICE)
+    started = edgeflow(home, "agent", "start", "-d", DEVICE, "--agent", "python")
     assert started.returncode == 0, started.stderr
     try:
         yield

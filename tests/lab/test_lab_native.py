@@ -58,8 +58,8 @@ def built(home: Path) -> Path:
     return home
 
 
-def deploy(home: Path, device: str) -> dict[str, Any]:
-    return edgeflow(home, "deploy", MODEL, "-d", device, "-r", "ncnn", "--budget-s", "1")
+def deploy(home: Path, device: str, runtime: str = "ncnn") -> dict[str, Any]:
+    return edgeflow(home, "deploy", MODEL, "-d", device, "-r", runtime, "--budget-s", "1")
 
 
 def held_to_account(result: dict[str, Any], abi: str) -> None:
@@ -84,6 +84,13 @@ def test_a_phone_runs_a_model_and_gets_nothing_twice(built: Path, phone: AdbTran
     held_to_account(second, "arm64-v8a")
     assert second["transfer"]["pushed_bytes"] == 0
     assert second["runtime"]["site"] == first["runtime"]["site"]
+
+
+def test_a_vendors_library_runs_on_the_c_library_that_it_brings(built: Path, phone: AdbTransport) -> None:
+    """Android has no glibc: the worker is started through the loader that was pushed beside it."""
+    result = deploy(built, PHONE, "onnxruntime")
+    held_to_account(result, "arm64-v8a")
+    assert result["runtime"]["name"] == "onnxruntime"
 
 
 def test_the_daemons_life_on_a_phone(built: Path, phone: AdbTransport) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from edgeflow.agentlink.provision import agent_of, daemon_is_listed
@@ -41,8 +41,9 @@ def choose_agent(
     """The agent that can run the runtime on the device (None: any runtime), compiled by nobody yet.
 
     `wanted` (--agent) counts before `agent:` of devices.yaml. Where that is auto, the native agent is taken
-    if the Python one cannot run there, or if it needs no compiling and the device is another machine.
-    Raises DeviceError when no agent can, or not the one that is wanted; UsageError for a damaged bundle.
+    if the Python one cannot run there, if its daemon runs there, or if it needs no compiling and the device
+    is another machine. Raises DeviceError when no agent can, or not the one that is wanted; UsageError for a
+    damaged bundle.
     """
     kind = wanted or device.spec.agent or "auto"
     if kind == "python":
@@ -63,23 +64,29 @@ def choose_agent(
             ) from error
     if device.spec.transport != "local":
         with suppress(DeviceError):
-            native = _native(
-                device, runtime, workspace, progress, "it is built already, and costs the device less"
-            )
-            if native.products is not None and native.products.ready(runtime):
-                return native if not _only_python_runs(device, native.products) else _RUNS
+            why = "it is built already, and costs the device less"
+            native = _native(device, runtime, workspace, progress, why)
+            # Where its core is not built, no daemon of it can have been started from here.
+            if native.products is not None and native.products.ready(None):
+                running = _running_daemon(device, native.products)
+                if running == "native":
+                    return replace(native, why=_RUNS)
+                if running == "python":
+                    return Choice("python", _RUNS)
+                if native.products.ready(runtime):
+                    return native
     return Choice("python", "the device has what it needs")
 
 
-_RUNS = Choice("python", "its daemon runs")
+_RUNS = "its daemon runs"
 
 
-def _only_python_runs(device: Device, native: Products) -> bool:
-    """Whether a Python daemon runs there and no native one: what somebody started is used."""
+def _running_daemon(device: Device, native: Products) -> Literal["python", "native"] | None:
+    """Of which agent a daemon runs there: what somebody started is used. The native one's, where both do."""
+    if daemon_is_listed(agent_of(device, native.agent().build, native=True)):
+        return "native"
     python = agent_of(device, build_of(sources()), native=False)
-    return daemon_is_listed(python) and not daemon_is_listed(
-        agent_of(device, native.agent().build, native=True)
-    )
+    return "python" if daemon_is_listed(python) else None
 
 
 def tell(choice: Choice, device: Device, runtime: str | None, progress: Progress) -> None:

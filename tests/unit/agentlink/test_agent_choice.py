@@ -174,3 +174,6 @@ def test_a_daemon_that_runs_is_used(workspace: Workspace) -> None:
     assert chosen(workspace, device(BOARD, files={python: 5})).kind == "python"
     assert chosen(workspace, device(BOARD, files={python: 5, native: 5})).kind == "native"
     assert chosen(workspace, device(BOARD, files={python: 0})).kind == "native"
+    # Also for a runtime whose worker is not built: a core of the other kind beside the daemon helps nobody.
+    choice = chosen(workspace, device(BOARD, files={native: 5}), "onnxruntime")
+    assert choice.kind == "native" and choice.why == "its daemon runs"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from conftest import environment, run_edgeflow
+from processes import children_of
 
 MODEL = "zoo:pplcnet-orientation"
 
@@ -118,9 +119,6 @@ def kill_workers(process: subprocess.Popen[str], pid: int) -> str:
 
 def worker_of(pid: int) -> int:
     """The process id of the daemon's worker, as soon as there is one."""
-    children = Path(f"/proc/{pid}/task")
-    while True:
-        for task in children.iterdir():
-            found = (task / "children").read_text().split()
-            if found:
-                return int(found[0])
+    while not (found := children_of(pid)):
+        select.select([], [], [], 0.01)  # nothing tells when a process is forked
+    return min(found)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from edgeflow_agent.wire import Tensor
+from processes import children_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes through /proc")
 
@@ -24,10 +25,7 @@ BENCH = {
 
 def children(client: Any) -> set[int]:
     """The core's worker processes now."""
-    found: set[int] = set()
-    for task in Path(f"/proc/{client.process.pid}/task").iterdir():
-        found |= {int(pid) for pid in (task / "children").read_text().split()}
-    return found
+    return children_of(client.process.pid)
 
 
 def one_child(client: Any) -> int:

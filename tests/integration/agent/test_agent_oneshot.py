@@ -17,6 +17,7 @@ import pytest
 
 import edgeflow_agent
 from edgeflow_agent.wire import HEADER, Frame, FrameType, Tensor
+from processes import children_of
 
 X = Tensor("x", "float32", (2, 3), struct.pack("<6f", *range(6)), 0)
 PLAN: dict[str, Any] = {
@@ -361,11 +362,7 @@ def test_inherited_thread_settings_do_not_reach_the_runtime(
     client = connect()
     client.send("job.wait", job=client.start("bench", [X], plan=PLAN, threads=2, options={"crash": "hang"}))
     client.until_phase("first")
-    (task,) = (
-        pid
-        for thread in Path(f"/proc/{client.process.pid}/task").iterdir()
-        for pid in (thread / "children").read_text().split()
-    )
+    (task,) = children_of(client.process.pid)
     told = Path(f"/proc/{task}/environ").read_bytes().split(b"\0")
     assert b"OMP_NUM_THREADS=2" in told
     assert not [entry for entry in told if entry.startswith((b"OMP_WAIT_POLICY", b"KMP_"))]

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from edgeflow_agent.wire import Tensor
+from processes import children_of
 
 NATIVE_ONLY = pytest.mark.parametrize("agent", ["native"], indirect=True)
 X = Tensor("x", "float32", (2,), struct.pack("<2f", 1.0, 2.0), 0)
@@ -83,13 +84,12 @@ def environment_of_worker(client: Any, **job: Any) -> dict[str, str]:
     name = client.start("infer", [X], options={"crash": "hang"}, threads=2, **job)
     client.send("job.wait", job=name)
     client.until_phase("first")
-    for thread in Path(f"/proc/{client.process.pid}/task").iterdir():
-        for pid in (thread / "children").read_text().split():
-            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-            if "--lock-fd" in words:
-                told = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-                pairs = dict(entry.split("=", 1) for entry in told if "=" in entry)
-                return {**pairs, "argv": " ".join(words)}
+    for pid in children_of(client.process.pid):
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        if "--lock-fd" in words:
+            told = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+            pairs = dict(entry.split("=", 1) for entry in told if "=" in entry)
+            return {**pairs, "argv": " ".join(words)}
     raise AssertionError("no worker of the job")
 
 

@@ -1,0 +1,16 @@
+"""What /proc tells of processes that tests started."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+
+def children_of(pid: int) -> set[int]:
+    """The child processes of a process now, whichever thread forked them; a thread may end meanwhile."""
+    found: set[int] = set()
+    with contextlib.suppress(FileNotFoundError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found |= {int(child) for child in (thread / "children").read_text().split()}
+    return found

@@ -16,6 +16,7 @@ COMMANDS = (
     ("second_deploy.py",),
     ("help_time.py",),
     ("agent_rss.py",),
+    ("native_idle.py",),
     ("ssh_push.py",),
     ("adb_push.py",),
 )

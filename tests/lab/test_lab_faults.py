@@ -128,6 +128,7 @@ class TestBenchOverSsh:
             )
         assert lost.value.exit_code == 3
         assert "network" in lost.value.hint
+        assert "then edgeflow agent start --device lab-arm64: a daemon keeps the job" in lost.value.hint
 
 
 class TestPush:

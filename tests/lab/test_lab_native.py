@@ -78,6 +78,8 @@ def test_a_phone_runs_a_model_and_gets_nothing_twice(built: Path, phone: AdbTran
     first = deploy(built, PHONE)
     held_to_account(first, "arm64-v8a")
     assert "android-arm64-static" in first["agent"]["flags"]
+    layers = first["runtime"]["layers"]  # "all", where somebody built that into the same cache
+    assert layers == "all" or "common layers only" in first["stderr"]
     assert first["transfer"]["pushed_bytes"] > 1 << 20
     assert first["device"]["facts"]["python_version"] is None
     second = deploy(built, PHONE)

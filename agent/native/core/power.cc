@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <optional>
 #include <set>
 
+#include "common/clock.h"
 #include "common/text.h"
 #include "core/sysinfo.h"
 
@@ -17,8 +19,12 @@ namespace {
 
 constexpr size_t kMaxSources = 16;
 constexpr double kMaxPlausibleUw = 2e9;  // 2 kW: above it a counter was reset, not used
-// Parts of hwmon labels that stand for the whole board's input (Jetson: VDD_IN, POM_5V_IN, VIN_SYS_5V0).
-constexpr const char* kWholeBoardRails[] = {"VDD_IN", "5V_IN", "VIN_SYS", "TOTAL"};
+// Parts of hwmon labels that stand for the whole board's input (Jetson: VDD_IN, POM_5V_IN).
+constexpr const char* kWholeBoardRails[] = {"VDD_IN", "5V_IN", "TOTAL"};
+// The inputs of a Jetson AGX Orin module, which has no meter of the whole: their sum is its draw. NVIDIA's developer
+// guide (Jetson Orin, "Software-Based Power Consumption Modeling") says that VDDQ_VDD2_1V8AO is part of VIN_SYS_5V0.
+constexpr const char* kModuleRails[] = {"VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"};
+constexpr std::string_view kNotConnected = "NC";  // how NVIDIA labels an input that no rail goes to
 
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
@@ -166,6 +172,34 @@ class CurrentAndVoltage : public Source {
   }
 };
 
+// Rails of one INA that together feed the module: their currents and voltages, the sum in µW before them.
+class Sum : public Source {
+ public:
+  Sum(std::string name, std::string covers, int rank, std::vector<std::string> paths)
+      : Source("hwmon", "power_uw", std::move(name), std::move(covers), rank, std::move(paths)) {}
+
+  Row read() const override {
+    const Row plain = Source::read();
+    Row row{};
+    for (size_t at = 0; at < paths_.size(); at += 2) {
+      row[0] = saturating_add(row[0], saturating_multiply(plain[at], plain[at + 1]));
+    }
+    std::copy_n(plain.begin(), paths_.size(), row.begin() + 1);
+    return row;
+  }
+
+  Series series(const std::vector<int64_t>&, const std::vector<Row>& rows) const override {
+    Series found{column(rows, 0), 0, {"the sum of " + std::to_string(paths_.size() / 2) + " rails"}};
+    // The steps of all rails together: the gaps of sums say less than the chip can tell apart.
+    for (size_t at = 1; at < paths_.size(); at += 2) {
+      const int64_t voltage = middle(column(rows, at + 1));
+      const int64_t step = saturating_multiply(smallest_gap(column(rows, at)), voltage < 0 ? -voltage : voltage);
+      found.step = saturating_add(found.step, step);
+    }
+    return found;
+  }
+};
+
 using Sources = std::vector<std::unique_ptr<Source>>;
 
 void add_batteries(const std::string& supplies, Sources& found) {
@@ -214,9 +248,24 @@ bool is_whole_board(std::string label) {
                      [&](const char* rail) { return label.find(rail) != std::string::npos; });
 }
 
+// The whole of a module, where all of its rails are there.
+void add_module(const std::string& chip, const std::map<std::string, std::vector<std::string>>& rails, Sources& found) {
+  std::string label;
+  std::vector<std::string> paths;
+  for (const char* rail : kModuleRails) {
+    const auto known = rails.find(rail);
+    if (known == rails.end()) return;
+    label += (label.empty() ? "" : "+") + known->first;
+    paths.insert(paths.end(), known->second.begin(), known->second.end());
+  }
+  const std::string covers = "the module without its board (" + label + ")";
+  found.push_back(std::make_unique<Sum>("hwmon:" + chip + "." + label, covers, 1, std::move(paths)));
+}
+
 void add_chip(const std::string& folder, const std::string& chip, Sources& found) {
   const std::vector<std::string> names = entries(folder);
   const std::set<std::string> files(names.begin(), names.end());
+  std::map<std::string, std::vector<std::string>> rails;
   for (int input = 1; input <= 16; ++input) {
     const std::string number = std::to_string(input);
     std::string power;
@@ -228,6 +277,7 @@ void add_chip(const std::string& folder, const std::string& chip, Sources& found
     const bool is_pair = starts_with(chip, "ina") && files.count(current) > 0 && files.count(voltage) > 0;
     if (power.empty() && !is_pair) continue;
     const std::string label = said(folder, ((power.empty() ? "in" : "power") + number + "_label").c_str());
+    if (label == kNotConnected) continue;
     const bool whole = is_whole_board(label);
     const std::string rail = label.empty() ? "input " + number : label;
     const std::string covers = whole ? "the whole board (" + rail + ")" : "the rail " + rail + " of " + chip;
@@ -237,10 +287,12 @@ void add_chip(const std::string& folder, const std::string& chip, Sources& found
     if (power.empty()) {
       const std::vector<std::string> paths = {joined(folder, current), joined(folder, voltage)};
       found.push_back(std::make_unique<CurrentAndVoltage>(name, covers, rank, paths));
+      rails[label] = paths;
     } else {
       found.push_back(std::make_unique<Meter>(name, covers, rank, std::vector<std::string>{joined(folder, power)}));
     }
   }
+  add_module(chip, rails, found);
 }
 
 void add_meters(const std::string& folder, const std::vector<std::string>& supplies, Sources& found) {

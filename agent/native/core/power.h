@@ -20,8 +20,9 @@ struct Unread : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The raw integers of one instant: the one that updates, and a voltage beside it where the source has one.
-using Row = std::array<int64_t, 2>;
+// The raw integers of one instant: the one that updates, and what it goes with: a voltage where the source has one,
+// for a sum each rail's current and voltage.
+using Row = std::array<int64_t, 7>;
 
 // One sensor. `quantity` is what `series` gives: "power_uw" (draw is positive) or "energy_uj" (growing).
 // `rank` orders sources by how much of the device they cover, 0 first.
@@ -46,7 +47,7 @@ class Source {
       : kind(kind), quantity(quantity), name(std::move(name)), covers(std::move(covers)), rank(rank),
         paths_(std::move(paths)) {}
 
-  std::vector<std::string> paths_;  // one or two
+  std::vector<std::string> paths_;  // fewer than a row has places
 };
 
 // Every source under `root`, those that cover most of the device first; readable or not.

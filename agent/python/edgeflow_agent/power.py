@@ -7,15 +7,21 @@ Documentation/hwmon/sysfs-interface.rst. Where devices leave them (sign, milli f
 from __future__ import annotations
 
 import os
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from edgeflow_agent import gauge
 from edgeflow_agent.gauge import Refused, Series, smallest_gap
 
 MAX_SOURCES = 16
 MAX_PLAUSIBLE_UW = 2000 * 1000 * 1000  # 2 kW: above it a counter was reset, not used
-WHOLE_BOARD_RAILS = ("VDD_IN", "5V_IN", "VIN_SYS", "TOTAL")
-"""Parts of hwmon labels that stand for the whole board's input (Jetson: VDD_IN, POM_5V_IN, VIN_SYS_5V0)."""
+WHOLE_BOARD_RAILS = ("VDD_IN", "5V_IN", "TOTAL")
+"""Parts of hwmon labels that stand for the whole board's input (Jetson: VDD_IN, POM_5V_IN)."""
+MODULE_RAILS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
+"""The inputs of a Jetson AGX Orin module, which has no meter of the whole: their sum is its draw. NVIDIA's
+developer guide (Jetson Orin, "Software-Based Power Consumption Modeling") says that VDDQ_VDD2_1V8AO is part
+of VIN_SYS_5V0."""
+NOT_CONNECTED = "NC"
+"""How NVIDIA labels an input that no rail goes to."""
 
 Row = Tuple[int, ...]
 
@@ -121,6 +127,24 @@ class CurrentAndVoltage(Source):
         return Series([row[0] * row[1] for row in rows], step, [])
 
 
+class Sum(Source):
+    """Rails of one INA that together feed the module: currents and voltages, before them the sum in µW."""
+
+    kind = "hwmon"
+
+    def read(self) -> Row:
+        row = super().read()
+        return (sum(row[at] * row[at + 1] for at in range(0, len(row), 2)), *row)
+
+    def series(self, t_ns: Sequence[int], rows: Sequence[Row]) -> Series:
+        # The steps of all rails together: the gaps of sums say less than the chip can tell apart.
+        step = sum(
+            smallest_gap([row[at] for row in rows]) * abs(gauge.middle([row[at + 1] for row in rows]))
+            for at in range(1, len(rows[0]), 2)
+        )
+        return Series([row[0] for row in rows], step, ["the sum of %d rails" % (len(self.paths) // 2)])
+
+
 def probe(root: str = "/") -> List[Source]:
     """Every source under `root`, those that cover most of the device first; readable or not."""
     supplies = os.path.join(root, "sys/class/power_supply")
@@ -190,6 +214,7 @@ def _meters(folder: str, supplies: Sequence[str]) -> List[Source]:
 def _chip_meters(folder: str, chip: str) -> List[Source]:
     files = set(_folders(folder))
     found: List[Source] = []
+    rails: Dict[str, List[str]] = {}
     for number in range(1, 17):
         power = [
             "power%d_%s" % (number, what)
@@ -203,12 +228,21 @@ def _chip_meters(folder: str, chip: str) -> List[Source]:
             continue
         kind = Meter if power else CurrentAndVoltage
         label = _said(folder, ("power%d_label" if power else "in%d_label") % number)
+        if label == NOT_CONNECTED:
+            continue
         whole = any(part in label.upper() for part in WHOLE_BOARD_RAILS)
         rail = label or "input %d" % number
         covers = "the whole board (%s)" % rail if whole else "the rail %s of %s" % (rail, chip)
         paths = [os.path.join(folder, name) for name in (power or pair)]
         name = "hwmon:%s.%s" % (chip, label or paths[0].rpartition("/")[2].partition("_")[0])
         found.append(kind(name, covers, 1 if whole else 3, paths))
+        if not power:
+            rails[label] = paths
+    if set(MODULE_RAILS) <= set(rails):
+        label = "+".join(MODULE_RAILS)
+        paths = [path for rail in MODULE_RAILS for path in rails[rail]]
+        covers = "the module without its board (%s)" % label
+        found.append(Sum("hwmon:%s.%s" % (chip, label), covers, 1, paths))
     return found
 
 

@@ -96,6 +96,8 @@ def tell(choice: Choice, device: Device, runtime: str | None, progress: Progress
     """
     if choice.products is None:
         return
+    from edgeflow.toolchain.products import COMMON
+
     name, products = device.spec.name, choice.products
     because = f": {choice.why}" if choice.why else ""
     told = f"{name}: native agent for {products.target.name}{because}"
@@ -104,6 +106,8 @@ def tell(choice: Choice, device: Device, runtime: str | None, progress: Progress
         progress.note(
             f"{told}; it is compiled first, once, with {label}: about {minutes:.0f} min of CPU time"
         )
+    elif products.layers(runtime) == COMMON:
+        progress.note(f"{told}; its {runtime} was built with the {COMMON} layers only")
     elif choice.why:
         progress.note(told)
 

@@ -189,12 +189,16 @@ class Reattaching:
     def _one_shot_lost(self, lost: ConnectionLost) -> EdgeflowError:
         """Which of the two went, the link or the agent: asked of the transport, which connects anew."""
         device = self._agent.device
-        hint = f"run the agent as a daemon, which keeps jobs: edgeflow agent start --device {device}"
+        hint = f"edgeflow agent start --device {device}: a daemon keeps the job"
         message = f"{lost.message}; a job of a one-shot agent is lost with its connection"
         try:
             self._agent.transport.run(["true"], timeout_s=CALL_TIMEOUT_S)
         except DeviceError as error:
-            return DeviceError(f"{error.message}; the job is lost", hint=error.hint, detail=error.detail)
+            return DeviceError(
+                f"{error.message}; the job is lost",
+                hint=f"{error.hint}; then {hint}" if error.hint else hint,
+                detail=error.detail,
+            )
         if lost.by_link:
             return DeviceError(message, hint=hint, detail=lost.detail)
         return AgentError(message, hint=hint, detail=lost.detail)

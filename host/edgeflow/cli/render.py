@@ -41,7 +41,8 @@ def _headline(result: Document) -> Text:
     parts = [
         result["model"]["name"],
         result["device"]["name"],
-        f"{runtime['name']} {runtime['version']}",
+        f"{runtime['name']} {runtime['version']}"
+        + (" (common layers only)" if runtime.get("layers") == "common" else ""),
         f"{precision['name']} (weights {precision['weights']}, compute {precision['compute']})",
         f"{runtime['accelerator']}, {count_text(result['threads'], 'thread')}{_cores(result['affinity'])}"
         + (f", governor {result['governor']}" if result.get("governor") else ""),

@@ -43,6 +43,7 @@ class Placed:
     artifact: Artifact
     spec: JobSpec
     transfer: Transfer
+    layers: str | None = None  # of the native worker, where it is built with all of them or fewer
 
 
 class _Connected(NamedTuple):
@@ -107,6 +108,9 @@ def placed(
         artifact = conversion.make_artifact(
             model, request.runtime, request.precision, samples, workspace, progress
         )
+        layers = None if native is None else native.layers(request.runtime)
+        if native is not None:
+            preflight.check_layers(request, artifact, layers, native.target.name)
         session, site, moved = connected or connect(None)
         progress.step(f"push to {device_spec.name}")
         transfer += moved + push_artifact(session, agent, artifact, progress)
@@ -120,4 +124,4 @@ def placed(
             site=site,
             governor=request.governor or device_spec.governor,
         )
-        yield Placed(device, session, samples, artifact, spec, transfer)
+        yield Placed(device, session, samples, artifact, spec, transfer, layers)

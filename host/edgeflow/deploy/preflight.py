@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgeflow.deploy.request import DeployRequest
 from edgeflow.errors import DeviceError, UsageError
 from edgeflow.types import DeviceFacts
+from edgeflow_converters.base import Artifact
 
 _ACCELERATORS = ("cpu", "gpu", "npu")
 
@@ -57,4 +58,23 @@ def check_device(
         raise DeviceError(
             f"{name}: {facts.memory_available_bytes} bytes of memory available, about {memory_bytes} needed",
             hint="stop other programs on the device, or use a smaller model",
+        )
+
+
+def check_layers(request: DeployRequest, artifact: Artifact, layers: str | None, target: str) -> None:
+    """That a worker with these layers, built for `target`, can load the artifact. Raises DeviceError."""
+    if layers in (None, "all"):
+        return
+    from edgeflow.toolchain.products import left_out  # a deploy to this machine does without
+    from edgeflow_converters.targets.ncnn_param import parse_param
+
+    kinds = sorted({layer.kind for layer in parse_param(artifact.path / artifact.files["param"])})
+    lacking = [kind for kind in kinds if kind.lower() in left_out()]
+    if "int8" in artifact.weights_dtype:
+        lacking.append("int8 weights")
+    if lacking:
+        raise DeviceError(
+            f"{request.device}: its {artifact.runtime} was built with the {layers} layers only, without "
+            f"{', '.join(lacking)}, which this model needs",
+            hint=f"edgeflow agent build --target {target} --runtime {artifact.runtime} builds all",
         )

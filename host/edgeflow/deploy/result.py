@@ -116,6 +116,7 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
             "version": bench.runtime["version"],
             "accelerator": spec.accelerator,
             "options": bench.runtime["options"],
+            "layers": here.layers,  # "common": a native worker that lacks some; null: there is no choice
             "site": spec.site,  # the wheels that this host brought; null: the device's own
         },
         "precision": {

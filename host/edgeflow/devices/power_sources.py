@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 
 Files = Mapping[str, str]  # of one folder of /sys: file name -> its first line
 
-_NOT_CONNECTED = "NC"  # how NVIDIA labels an input of an INA that no rail goes to
+# What the agent knows of NVIDIA's labels (it says why): an input without a rail, and rails that are summed.
+_NOT_CONNECTED = "NC"
+_MODULE_RAILS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
 
 
 def power_sources(lines: Iterable[str]) -> tuple[str, ...]:
@@ -58,10 +60,13 @@ def _rails(chip: str, files: Files) -> list[str]:
 
     Only of INA monitors it is known that curr<n> flows at the voltage in<n>; another's current is no power.
     """
-    rails = []
+    rails, pairs = [], set()
     for number in range(1, 17):
         if f"power{number}_input" in files or f"power{number}_average" in files:
             rails.append(files.get(f"power{number}_label") or f"power{number}")
         elif chip.startswith("ina") and f"curr{number}_input" in files and f"in{number}_input" in files:
             rails.append(files.get(f"in{number}_label") or f"curr{number}")
+            pairs.add(rails[-1])
+    if pairs >= set(_MODULE_RAILS):
+        rails.append("+".join(_MODULE_RAILS))
     return [rail for rail in rails if rail != _NOT_CONNECTED]

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * lab_battery: the battery of a virtual phone or board, /sys/class/power_supply/battery.
  *

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from edgeflow import resources
 from edgeflow.errors import DeviceError, EdgeflowError
 from edgeflow.toolchain import libraries
 from edgeflow.toolchain.build import Agent, Builder, Worker
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     from edgeflow.progress import Progress
     from edgeflow.toolchain.targets import Target
     from edgeflow.workspace import Workspace
+
+
+COMMON = "common"  # of --layers: a worker that lacks some
+
+
+def left_out() -> frozenset[str]:
+    """The layers of ncnn that a worker with the common ones lacks, in lower case."""
+    lines = (resources.toolchains() / "ncnn-layers.txt").read_text().splitlines()
+    return frozenset(word.lower() for line in lines if not line.startswith("#") for word in line.split())
 
 
 def offered(target: Target) -> list[str]:
@@ -55,20 +65,30 @@ class Products:
         """Raises ToolMissingError, UsageError."""
         return self._worker(runtime) or self.builder.worker(runtime)
 
+    def layers(self, runtime: str | None) -> str | None:
+        """Which layers `worker` gives: "all" or "common"; None for a runtime without that choice."""
+        if runtime is None or runtime not in libraries.RECIPES:
+            return None
+        trimmed = self._complete(runtime) is None and self._trimmed.find_worker(runtime) is not None
+        return COMMON if trimmed else "all"
+
     def cpu_minutes(self, runtime: str | None) -> float:
         """About how long the missing builds take. Raises ToolMissingError where there is no compiler."""
         return self.builder.cpu_minutes([] if runtime in (None, NULL) else [str(runtime)])
 
     @cached_property
     def _trimmed(self) -> Builder:
-        return replace(self.builder, layers="common")
+        return replace(self.builder, layers=COMMON)
 
     def _agent(self) -> Agent | None:
         return (self.bundle and self.bundle.agent(self.target.name)) or self.builder.find_agent()
 
     def _worker(self, runtime: str) -> Worker | None:
+        return self._complete(runtime) or self._trimmed.find_worker(runtime)
+
+    def _complete(self, runtime: str) -> Worker | None:
         found = self.bundle and self.bundle.worker(self.target.name, runtime)
-        return found or self.builder.find_worker(runtime) or self._trimmed.find_worker(runtime)
+        return found or self.builder.find_worker(runtime)
 
 
 def products_for(

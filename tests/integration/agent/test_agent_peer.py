@@ -357,6 +357,12 @@ def device(tmp_path: Path) -> Path:
         tmp_path, "hwmon/hwmon3", power1_average=5_000_000, power1_input=6, power16_input=1, power17_input=1
     )
     supply(tmp_path, "hwmon/hwmon4", name="k10temp", curr1_input=400, in1_input=5000)
+    supply(
+        tmp_path, "hwmon/hwmon6", name="ina3221", in1_label="VDD_GPU_SOC", curr1_input=288, in1_input=19104,
+        in2_label="VDD_CPU_CV", curr2_input=64, in2_input=19104,
+        in3_label="VIN_SYS_5V0", curr3_input=752, in3_input=5016,
+        in4_label="NC", curr4_input=0, in4_input=0,
+    )  # fmt: skip
     return tmp_path
 
 
@@ -401,6 +407,8 @@ def test_the_same_sources_are_found_and_read(peer: Peer, device: Path) -> None:
         supply(device, "powercap/intel-rapl:0", energy_uj=counter)
         supply(device, "powercap/intel-rapl:1", energy_uj=90_000_000 if tick < 30 else 5)  # has no range
         supply(device, "hwmon/hwmon1", curr1_input=400 + 8 * draw.randrange(0, 10))
+        orin = {"curr2_input": 64 + 32 * draw.randrange(0, 10), "in2_input": 19104 + 8 * (tick % 3)}
+        supply(device, "hwmon/hwmon6", **orin)
         poll(peer, tracks, tick * S // 20)
     entries = {entry["name"]: entry for entry in same_tracks(peer, tracks, S)}
     assert entries["power_supply:battery"]["period_ns"] == 3 * S // 20

@@ -158,3 +158,16 @@ def test_a_one_shot_job_goes_with_its_link(agent: InstalledAgent, relay: Relay, 
         bench(session, relay.cut)
     assert caught.value.exit_code == 3
     assert "edgeflow agent start --device pi" in caught.value.hint
+
+
+def test_where_the_link_stays_away_the_cure_that_keeps_jobs_is_told_too(
+    device: Device, relay: Relay, tmp_path: Path
+) -> None:
+    agent, _ = install_agent(device, Workspace(tmp_path / "home", tmp_path))
+    with (
+        pytest.raises(DeviceError, match=r"pi: .*; the job is lost$") as caught,
+        Reattaching(agent, tmp_path / "home", Notes()) as session,
+    ):
+        bench(session, relay.stop)
+    assert caught.value.hint is not None
+    assert caught.value.hint.endswith("then edgeflow agent start --device pi: a daemon keeps the job")

@@ -156,6 +156,7 @@ EXPECTED = {
             "hwmon:ina3221.VDD_GPU_SOC",
             "hwmon:ina3221.VDD_CPU_CV",
             "hwmon:ina3221.VIN_SYS_5V0",
+            "hwmon:ina3221.VDD_GPU_SOC+VDD_CPU_CV+VIN_SYS_5V0",
         ),
         python_version="3.8.10",
     ),
@@ -263,9 +264,22 @@ def test_the_probe_asks_for_all_that_the_files_tell(name: str, tmp_path: Path) -
 def test_the_agent_finds_the_same_power_sources_under_the_same_names(name: str, tmp_path: Path) -> None:
     tree_of(name, tmp_path)
     found = {source.name for source in agent_power.probe(str(tmp_path))}
-    assert set(parse_probe(text_of(name)).power_sources) == {
-        source for source in found if not source.endswith(".NC")
-    }
+    assert set(parse_probe(text_of(name)).power_sources) == found
+
+
+def test_an_agx_orin_is_measured_by_all_inputs_of_its_module(tmp_path: Path) -> None:
+    """VIN_SYS_5V0 alone is only its memory and I/O: 3.8 W of the 10.5 W of this tree."""
+    tree_of("jetson-agx-orin-l4t-35", tmp_path)
+    best = agent_power.probe(str(tmp_path))[0]
+    assert best.name == "hwmon:ina3221.VDD_GPU_SOC+VDD_CPU_CV+VIN_SYS_5V0"
+    assert best.covers == "the module without its board (VDD_GPU_SOC+VDD_CPU_CV+VIN_SYS_5V0)"
+    rows = [best.read()]
+    (tmp_path / "sys/class/hwmon/hwmon3/curr2_input").write_text("96\n")
+    rows.append(best.read())
+    found = best.series([0, 10**9], rows)
+    idle_uw = 288 * 19104 + 64 * 19104 + 752 * 5016
+    assert list(found.values) == [idle_uw, idle_uw + 32 * 19104]
+    assert found.step == 32 * 19104 and "the sum of 3 rails" in found.assumed
 
 
 def test_rails_of_an_orin_nano_are_named_by_their_labels() -> None:

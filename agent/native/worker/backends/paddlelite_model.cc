@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "common/fault.h"
+#include "common/text.h"
 
 namespace edgeflow::paddlelite {
 namespace {
@@ -88,7 +89,9 @@ class Place {
   std::string text() const {
     const auto length = number<uint32_t>();
     if (length > graph_.size() - at_ - 4) refuse("it is cut");
-    return std::string(graph_.substr(at_ + 4, length));
+    const std::string_view found = graph_.substr(at_ + 4, length);
+    if (valid_utf8(found) != found) refuse("it is damaged");
+    return std::string(found);
   }
 
  private:

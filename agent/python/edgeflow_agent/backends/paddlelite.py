@@ -42,8 +42,8 @@ def create() -> PaddleLiteBackend:
 class PaddleLiteBackend:
     """One predictor. Option: `power_mode` (which cores are used), on ARM.
 
-    The wheel for x86 takes neither threads nor a power mode: threads are told to the OpenMP and the MKL that it
-    brings and computes with.
+    The wheel for x86 takes neither threads nor a power mode: threads are told to the OpenMP and the MKL that
+    it brings and computes with.
     """
 
     def load(self, files: Mapping[str, str], options: Mapping[str, Any], threads: int) -> None:
@@ -129,7 +129,9 @@ class PaddleLiteBackend:
 
 
 def _fits(wanted: Sequence[int], given: Sequence[int]) -> bool:
-    return len(wanted) == len(given) and all(axis in (-1, size) for axis, size in zip(wanted, given))
+    if len(wanted) != len(given):
+        return False
+    return all(axis in (-1, given[place]) for place, axis in enumerate(wanted))
 
 
 def _tell_math_threads(threads: int) -> Optional[int]:

@@ -1,7 +1,7 @@
 """What a .nb file says of itself: what Paddle Lite's opt wrote of the graph, read without Paddle Lite.
 
-Paddle Lite runs a model for another processor and answers rubbish without a word. The graph is a FlatBuffer of
-Paddle Lite's framework.fbs behind a header: u16 version of the format, 16 bytes of opt's version, u64 its size.
+Paddle Lite runs a model for another processor and answers rubbish without a word. The graph is a FlatBuffer
+of Paddle Lite's framework.fbs behind a header: u16 version of the format, 16 bytes of opt's version, u64 size.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def _model(graph: bytes) -> Model:
     blocks = _Place(graph, 0).referred().children(PROGRAM_BLOCKS)
     if not blocks:
         raise _refused("it has no graph")
-    kernels, inputs = [], {}
+    kernels: List[Kernel] = []
+    inputs: Dict[str, List[int]] = {}
     for operation in (operation for block in blocks for operation in block.children(BLOCK_OPS)):
         for attribute in operation.children(OP_ATTRS):
             if attribute.child(ATTR_NAME).text() == KERNEL_ATTRIBUTE:

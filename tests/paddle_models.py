@@ -1,11 +1,11 @@
 """The small Paddle Lite models of the tests, and what they must answer.
 
-`tests/paddlelite/*.nb` were written by this file, run by a Python 3.8 to 3.10 that has paddlelite==2.13rc0 and numpy<2:
+`tests/paddlelite/*.nb` were written by this file, in a Python 3.8 to 3.10 with paddlelite==2.13rc0, numpy<2:
 
     python3.10 tests/paddle_models.py tests/paddlelite
 
-A model is a Paddle program (framework.proto) that is written here by hand, and that Paddle Lite's own opt makes
-into a .nb for one processor.
+The model is a Paddle program (framework.proto), written here by hand, which Paddle Lite's own opt makes into
+a .nb for one processor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import struct
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +39,7 @@ VARIABLES = {
 }  # fmt: skip
 
 
-def answers(image: Any, ids: Any) -> Dict[str, Any]:
+def answers(image: Any, ids: Any) -> dict[str, Any]:
     """What the model computes, in numpy and doubles."""
     padded = np.pad(image.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
     convolved = np.zeros((1, 4, 8, 8))
@@ -71,7 +71,7 @@ def main(folder: Path) -> None:
             opt.run()
             content = bytearray(Path(name, place + ".nb").read_bytes())
             content[11:18] = bytes(7)  # of opt's version, whose end it leaves as it finds it in memory
-            (folder / ("small.%s.nb" % place)).write_bytes(content)
+            (folder / f"small.{place}.nb").write_bytes(content)
 
 
 def _program() -> bytes:
@@ -86,16 +86,20 @@ def _program() -> bytes:
         _operation("relu", {"X": ["convolved"]}, {"Out": ["positive"]}),
         _operation(
             "pool2d", {"X": ["positive"]}, {"Out": ["pooled"]},
-            pooling_type="avg", ksize=[1, 1], strides=[1, 1], paddings=[0, 0], ceil_mode=False, exclusive=True,
-            padding_algorithm="EXPLICIT", global_pooling=True, adaptive=False, data_format="NCHW",
+            pooling_type="avg", ksize=[1, 1], strides=[1, 1], paddings=[0, 0], ceil_mode=False,
+            exclusive=True, padding_algorithm="EXPLICIT", global_pooling=True, adaptive=False,
+            data_format="NCHW",
         ),
         _operation(
             "mul", {"X": ["pooled"], "Y": ["mixing"]}, {"Out": ["scores"]}, x_num_col_dims=1, y_num_col_dims=1
         ),
         _operation(
-            "arg_max", {"X": ["scores"]}, {"Out": ["best"]}, axis=1, keepdims=False, flatten=False, dtype=INT64
+            "arg_max", {"X": ["scores"]}, {"Out": ["best"]},
+            axis=1, keepdims=False, flatten=False, dtype=INT64,
         ),
-        _operation("lookup_table_v2", {"W": ["table"], "Ids": ["ids"]}, {"Out": ["embedded"]}, padding_idx=-1),
+        _operation(
+            "lookup_table_v2", {"W": ["table"], "Ids": ["ids"]}, {"Out": ["embedded"]}, padding_idx=-1
+        ),
         *(
             _operation("fetch", {"X": [name]}, {"Out": ["fetch"]}, col=column)
             for column, name in enumerate(("scores", "best", "embedded"))
@@ -122,7 +126,7 @@ def _parameters() -> bytes:
 
 
 def _operation(
-    kind: str, inputs: Dict[str, List[str]], outputs: Dict[str, List[str]], **attributes: Any
+    kind: str, inputs: dict[str, list[str]], outputs: dict[str, list[str]], **attributes: Any
 ) -> bytes:
     content = b""
     for field, slots in ((1, inputs), (2, outputs)):
@@ -137,7 +141,7 @@ def _attribute(name: str, value: Any) -> bytes:
     return _bytes(1, name) + _number(2, kind) + content
 
 
-def _typed(name: str, value: Any) -> Tuple[int, bytes]:
+def _typed(name: str, value: Any) -> tuple[int, bytes]:
     if isinstance(value, bool):
         return BOOLEAN, _number(10, int(value))
     if name in LONGS_BY_NAME:
@@ -149,14 +153,14 @@ def _typed(name: str, value: Any) -> Tuple[int, bytes]:
     return INTS, b"".join(_number(6, item) for item in value)
 
 
-def _variable(name: str, dtype: int, shape: List[int], *, kept: bool) -> bytes:
+def _variable(name: str, dtype: int, shape: list[int], *, kept: bool) -> bytes:
     lod_tensor = _bytes(1, _tensor(dtype, shape)) + _number(2, 0)
     return _bytes(
         3, _bytes(1, name) + _bytes(2, _number(1, LOD_TENSOR) + _bytes(3, lod_tensor)) + _number(3, kept)
     )
 
 
-def _tensor(dtype: int, shape: List[int]) -> bytes:
+def _tensor(dtype: int, shape: list[int]) -> bytes:
     return _number(1, dtype) + b"".join(_number(2, axis) for axis in shape)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgeflow import resources
 from edgeflow.errors import EdgeflowError, ToolMissingError, UsageError
 from edgeflow.toolchain import fetch, libraries, vendor
+from edgeflow.toolchain.brought import pair_of
 from edgeflow.toolchain.build import AGENT, Builder
 from edgeflow.toolchain.bundle import find_bundle, write_bundle
 from edgeflow.toolchain.cmake import (
@@ -21,7 +22,6 @@ from edgeflow.toolchain.cmake import (
     require_cmake,
 )
 from edgeflow.toolchain.compilers import ZIG_PACKAGE, cure, find_compiler, zig_program
-from edgeflow.toolchain.brought import pair_of
 from edgeflow.toolchain.products import how_to_get, offered, published
 from edgeflow.toolchain.runtimes import Runtime, files_for, load_runtimes, runtime_named
 from edgeflow.toolchain.store import BuildStore, build_folder

@@ -124,7 +124,7 @@ def _fitting(library: Path, target: Target, runtime: str) -> Elf:
 
 
 def _with_needed(library: Path, elf: Elf) -> tuple[dict[str, Path], list[str]]:
-    """The library and what it needs of all that lies beside it, by name; and the names of what else it needs."""
+    """The library and what it needs of what lies beside it, by name; and what else it needs."""
     files = {elf.soname or library.name: library}
     outside: list[str] = []
     waiting = list(elf.needed)
@@ -142,7 +142,7 @@ def _with_needed(library: Path, elf: Elf) -> tuple[dict[str, Path], list[str]]:
 
 
 def _from_compiler(library: Path, target: Target, outside: Iterable[str]) -> dict[str, str]:
-    """CMake's definitions for what the compiler brings. Raises UsageError for libraries that nothing brings."""
+    """CMake's definitions for what the compiler brings. Raises UsageError for what nothing brings."""
     names = set(outside)
     if target.system == HOST:
         return {}  # this system's own are used

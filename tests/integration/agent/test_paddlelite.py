@@ -140,18 +140,24 @@ def test_both_agents_compute_and_tell_the_same(
 def attempts(put: Callable[[bytes], str]) -> list[tuple[str, str, list[Tensor], dict[str, Any]]]:
     """What is refused: code, words, and what is asked for."""
     return [
-        ("load_failed", "optimised for ARM, but this device computes on x86", given(), {"files": put(ARM_NB)}),
-        ("load_failed", "no .nb model of Paddle Lite's opt", given(), {"files": put(b"not a model of anybody")}),
+        ("load_failed", "optimised for ARM, but this device computes on x86",
+         given(), {"files": put(ARM_NB)}),
+        ("load_failed", "no .nb model of Paddle Lite's opt",
+         given(), {"files": put(b"not a model of anybody")}),
         ("load_failed", "no .nb model of Paddle Lite's opt: it is cut", given(), {"files": put(NB[:3000])}),
         ("load_failed", "its format is number 1", given(), {"files": put(b"\1" + NB[1:])}),
-        ("bad_request", "paddlelite has no option nobody; known: power_mode", given(), {"options": {"nobody": 1}}),
-        ("bad_request", "power_mode is one of LITE_POWER_HIGH", given(), {"options": {"power_mode": "HIGH"}}),
+        ("bad_request", "paddlelite has no option nobody; known: power_mode",
+         given(), {"options": {"nobody": 1}}),
+        ("bad_request", "power_mode is one of LITE_POWER_HIGH",
+         given(), {"options": {"power_mode": "HIGH"}}),
         (
             "bad_request", "does not take power_mode LITE_POWER_HIGH on this device", given(),
             {"options": {"power_mode": "LITE_POWER_HIGH"}},
         ),
-        ("bad_input", "input ids is int64[-1, 4], got int64[1, 5]", given(ids=np.zeros((1, 5), np.int64)), {}),
-        ("bad_input", "input ids is int64[-1, 4], got float32[1, 4]", given(ids=np.zeros((1, 4), np.float32)), {}),
+        ("bad_input", "input ids is int64[-1, 4], got int64[1, 5]",
+         given(ids=np.zeros((1, 5), np.int64)), {}),
+        ("bad_input", "input ids is int64[-1, 4], got float32[1, 4]",
+         given(ids=np.zeros((1, 4), np.float32)), {}),
         ("bad_input", "inputs are", given()[:1], {}),
     ]  # fmt: skip
 

@@ -1,5 +1,5 @@
-"""The SNPE worker against a stand-in of Qualcomm's library (tests/snpe_stand_in.c): not a word of it is proved with
-Qualcomm's own, which is the user's and is not here."""
+"""The SNPE worker against a stand-in of Qualcomm's library (tests/snpe_stand_in.c): nothing of it is proved
+with Qualcomm's own, which is the user's and is not here."""
 
 from __future__ import annotations
 
@@ -101,12 +101,16 @@ def test_errors_have_the_words_of_the_stand_in(
          {"files": {"model": put(b"rubbish")}}),
         ("load_failed", "SNPE cannot prepare the model for dsp: error_code=500; the DSP is asleep", given(),
          {"options": {"runtime": "dsp"}}),
-        ("unsupported_accelerator", "SNPE has no runtime gpu on this device", given(), {"options": {"runtime": "gpu"}}),
+        ("unsupported_accelerator", "SNPE has no runtime gpu on this device",
+         given(), {"options": {"runtime": "gpu"}}),
         ("load_failed", "perf_profile: error_code=400; no such profile", given(),
          {"options": {"perf_profile": "extreme_power_saver"}}),
-        ("run_failed", "SNPE cannot run the model: error_code=700; an input is negative", given(-1 - X), {}),
-        ("bad_request", "snpe has no option nobody; known: perf_profile runtime", given(), {"options": {"nobody": 1}}),
-        ("bad_request", "runtime is one of cpu gpu dsp, not \"npu\"", given(), {"options": {"runtime": "npu"}}),
+        ("run_failed", "SNPE cannot run the model: error_code=700; an input is negative",
+         given(-1 - X), {}),
+        ("bad_request", "snpe has no option nobody; known: perf_profile runtime",
+         given(), {"options": {"nobody": 1}}),
+        ("bad_request", "runtime is one of cpu gpu dsp, not \"npu\"",
+         given(), {"options": {"runtime": "npu"}}),
         ("bad_request", "perf_profile is one of balanced", given(), {"options": {"perf_profile": 5}}),
         ("bad_input", "input x is float32[1, 2, 3], got float32[6]", given(X.reshape(6)), {}),
         ("bad_input", "input y is float32[3], got int32[3]", given(y=Y.astype(np.int32)), {}),

@@ -10,12 +10,12 @@ import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
-from paddlelite import lite
 
 from edgeflow_agent.backends import paddlelite_model
 from edgeflow_agent.backends.base import RuntimeInfo, require_inputs
 from edgeflow_agent.faults import Fault
 from edgeflow_agent.wire import Tensor
+from paddlelite import lite
 
 DTYPES = {
     "FP32": "float32", "FP64": "float64", "INT8": "int8", "UINT8": "uint8", "INT16": "int16",

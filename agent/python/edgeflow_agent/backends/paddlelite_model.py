@@ -1,7 +1,7 @@
 """What a .nb file says of itself: what Paddle Lite's opt wrote of the graph, read without Paddle Lite.
 
 Paddle Lite runs a model for another processor and answers rubbish without a word. The graph is a FlatBuffer
-of Paddle Lite's framework.fbs behind a header: u16 version of the format, 16 bytes of opt's version, u64 size.
+of Paddle Lite's framework.fbs behind a header: u16 format, 16 bytes of opt's version, u64 size.
 """
 
 from __future__ import annotations

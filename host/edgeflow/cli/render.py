@@ -396,9 +396,10 @@ def toolchain_view(document: Document) -> RenderableType:
     targets = _table("target", "compiler", "try")
     for row in document["targets"]:
         targets.add_row(row["target"], row["compiler"] or _state("missing"), row["fix"])
-    runtimes = _table("runtime", "version", "licence", "targets")
+    runtimes = _table("runtime", "version", "licence", "targets", "yours to bring")
     for row in document["runtimes"]:
-        runtimes.add_row(row["runtime"], row["version"], row["licence"], ", ".join(row["targets"]))
+        yours = row["brought"] or row["bring"] or ""
+        runtimes.add_row(row["runtime"], row["version"], row["licence"], ", ".join(row["targets"]), yours)
     where = f"builds in {document['builds']}; bundle: {document['bundle'] or 'none'}"
     return Group(targets, Text(""), runtimes, Text(""), Text(where))
 

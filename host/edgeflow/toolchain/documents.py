@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgeflow import resources
 from edgeflow.errors import EdgeflowError, ToolMissingError, UsageError
-from edgeflow.toolchain import fetch, libraries
+from edgeflow.toolchain import fetch, libraries, vendor
+from edgeflow.toolchain.brought import pair_of
 from edgeflow.toolchain.build import AGENT, Builder
 from edgeflow.toolchain.bundle import find_bundle, write_bundle
 from edgeflow.toolchain.cmake import (
@@ -21,8 +22,8 @@ from edgeflow.toolchain.cmake import (
     require_cmake,
 )
 from edgeflow.toolchain.compilers import ZIG_PACKAGE, cure, find_compiler, zig_program
-from edgeflow.toolchain.products import offered
-from edgeflow.toolchain.runtimes import files_for, load_runtimes, pair_of, runtime_named
+from edgeflow.toolchain.products import how_to_get, offered, published
+from edgeflow.toolchain.runtimes import Runtime, files_for, load_runtimes, runtime_named
 from edgeflow.toolchain.store import BuildStore, build_folder
 from edgeflow.toolchain.targets import HOST, NULL, TARGETS, target_named
 
@@ -53,16 +54,16 @@ def build_document(
     wanted = target_named(target)
     libraries.check_layers(layers)
     for name, _ in map(pair_of, runtime_dirs):
-        if name not in libraries.RECIPES:
+        if name not in (*libraries.RECIPES, *vendor.LAYOUTS):
             raise UsageError(
-                f"--runtime-dir {name}: only what is compiled from source can come from a folder: "
-                f"{', '.join(libraries.RECIPES)}"
+                f"--runtime-dir {name}: only these can be brought: "
+                f"{', '.join([*libraries.RECIPES, *vendor.LAYOUTS])}"
             )
     for runtime in runtimes:
-        if runtime != NULL and runtime not in offered(wanted):
+        if runtime != NULL and runtime not in offered(wanted, runtime_dirs):
             runtime_named(runtime, load_runtimes())
             raise UsageError(
-                f"there is no native {runtime} for {target}", hint=f"there is: {', '.join(offered(wanted))}"
+                f"there is no native {runtime} for {target}", hint=how_to_get(runtime, wanted, runtime_dirs)
             )
     workspace.ensure_home()
     started = time.monotonic()
@@ -107,7 +108,7 @@ def bundle_document(
     chosen = [target_named(name) for name in targets or RELEASED]
 
     def workers(target: str) -> list[str]:
-        there = offered(target_named(target))
+        there = published(target_named(target))  # never what is the user's own
         return [name for name in runtimes if name in there] if runtimes else there
 
     written = write_bundle(
@@ -130,7 +131,9 @@ def list_document(workspace: Workspace, progress: Progress) -> Document:
             "runtime": name,
             "version": runtime.version,
             "licence": runtime.licence,
-            "targets": [target.name for target in TARGETS.values() if name in offered(target)],
+            "targets": [target.name for target in TARGETS.values() if name in published(target)],
+            "bring": runtime.bring or None,
+            "brought": _brought_place(name, runtime),
         }
         for name, runtime in load_runtimes().items()
     ]
@@ -155,6 +158,11 @@ def doctor_document(workspace: Workspace, progress: Progress) -> Document:
             # Nobody needs every target, and the NDK is a large thing that most do without.
             optional = target.needs_ndk or target.name == HOST
             checks.append(_check(f"compiler {target.name}", optional, f"none: {error.message}", error.hint))
+    checks += [
+        _brought_check(name, runtime, workspace, progress)
+        for name, runtime in load_runtimes().items()
+        if name in vendor.LAYOUTS
+    ]
     try:
         bundle = find_bundle(workspace, progress)
         checks.append(_check("bundle", True, "none" if bundle is None else bundle.origin))
@@ -193,7 +201,7 @@ def install_document(
         there.append(f"{target.name}: {label}")
     store = BuildStore(build_folder(workspace))
     known = load_runtimes()
-    for name in runtimes or [name for target in chosen for name in offered(target)]:
+    for name in runtimes or [name for target in chosen for name in published(target)]:
         runtime = runtime_named(name, known)
         for source in runtime.build:
             fetch.source_folder(source, store, progress)
@@ -224,6 +232,40 @@ def _cmake(workspace: Workspace) -> Document:
         return _check("cmake", True, str(require_cmake(workspace.toolchain_dir)))
     except EdgeflowError as error:
         return _check("cmake", False, error.message, error.hint)
+
+
+def _brought_place(name: str, runtime: Runtime) -> str | None:
+    """The place that the environment names for a runtime, or what is wrong with it."""
+    try:
+        own = runtime.brought(name)
+    except UsageError as error:
+        return error.message
+    return None if own is None else own.place
+
+
+def _brought_check(name: str, runtime: Runtime, workspace: Workspace, progress: Progress) -> Document:
+    """What there is of a runtime that users bring. Nobody needs it, but what was brought should be of use."""
+    packaged = [target.name for target in TARGETS.values() if files_for(runtime, target)]
+    out_of_packages = f"for {', '.join(packaged)} out of packages" if packaged else "in no package"
+    try:
+        own = runtime.brought(name)
+        if own is None:
+            return _check(f"runtime {name}", True, f"{out_of_packages}; nothing brought", runtime.bring)
+        folder = own.find(BuildStore(build_folder(workspace)), progress)
+    except EdgeflowError as error:
+        return _check(f"runtime {name}", False, error.message, runtime.bring)
+    if folder is None:
+        return _check(f"runtime {name}", True, f"{own.place} ({own.origin}), fetched when it is needed")
+    serves, reasons = [], []
+    for target in TARGETS.values():
+        try:
+            vendor.vendor_site(name, target, folder)
+            serves.append(target.name)
+        except UsageError as error:
+            reasons.append(error.message)
+    if not serves:
+        return _check(f"runtime {name}", False, f"{own.origin}: {reasons[0]}", runtime.bring)
+    return _check(f"runtime {name}", True, f"{own.place} ({own.origin}) for {', '.join(serves)}")
 
 
 def _check(name: str, ready: bool, what: str, fix: str = "") -> Document:

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from edgeflow.deploy.request import DeployRequest
 from edgeflow.progress import Progress, Silent
+from edgeflow.sweep.request import SweepRequest
 
 if TYPE_CHECKING:
     from edgeflow.config.devices import AgentKind
     from edgeflow.deploy.result import DeployResult
+    from edgeflow.sweep.events import Listener
     from edgeflow.workspace import Workspace
 
 __all__ = [
     "DeployRequest",
+    "SweepRequest",
     "agent_build",
     "agent_bundle",
     "agent_install",
@@ -46,6 +49,8 @@ __all__ = [
     "run",
     "scan_devices",
     "show_result",
+    "sweep",
+    "sweep_plan",
     "toolchain_doctor",
     "toolchain_install",
     "toolchain_list",
@@ -63,6 +68,22 @@ def deploy(request: DeployRequest, workspace: Workspace, progress: Progress = _S
     from edgeflow.deploy import pipeline
 
     return pipeline.deploy(request, workspace, progress)
+
+
+def sweep(request: SweepRequest, workspace: Workspace, listeners: Sequence[Listener] = ()) -> Document:
+    """Runs a sweep, or what is missing of one (schema edgeflow.sweep/1). A job that fails is in the document,
+    not an exception; `listeners` are told what happens.
+    """
+    from edgeflow.sweep import sweep as sweeps
+
+    return sweeps.sweep_document(request, workspace, listeners)
+
+
+def sweep_plan(request: SweepRequest, workspace: Workspace) -> Document:
+    """What a plan comes to: cells, those left out, an estimate (schema edgeflow.sweep-plan/1)."""
+    from edgeflow.sweep import sweep as sweeps
+
+    return sweeps.plan_document(request, workspace)
 
 
 def run(

@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from edgeflow import __version__
 from edgeflow.cli import (
     agent,
+    compare,
     convert,
     deploy,
     devices,
@@ -44,6 +45,7 @@ app.command("run")(run.run)
 app.command("convert")(convert.convert)
 app.command("init")(init.init)
 app.command("sweep")(sweep.sweep)
+app.command("compare")(compare.compare)
 app.add_typer(devices.app, name="devices")
 app.add_typer(agent.app, name="agent")
 app.add_typer(toolchain.app, name="toolchain")

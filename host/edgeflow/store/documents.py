@@ -10,12 +10,13 @@ from typing import Any
 from edgeflow.errors import UsageError
 from edgeflow.store.export import write_csv, write_json
 from edgeflow.store.store import SAMPLES, ResultRow, Store
+from edgeflow.store.sweeps import resolved_filters
 
 
 def list_document(path: Path, filters: Mapping[str, str], limit: int | None) -> dict[str, Any]:
     """The newest results first, a row each (schema edgeflow.result-list/1)."""
     with Store.open(path) as store:
-        rows = [_row(row) for row in store.list(filters, limit)]
+        rows = [_row(row) for row in store.list(resolved_filters(filters, store), limit)]
     return {"schema": "edgeflow.result-list/1", "filtered": bool(filters), "results": rows}
 
 
@@ -33,7 +34,7 @@ def export_text(path: Path, file_format: str, filters: Mapping[str, str], limit:
     """Results as one text, the oldest first. Raises UsageError for another format than csv and json."""
     buffer = io.StringIO(newline="")
     with Store.open(path) as store:
-        ids = [row.id for row in store.list(filters, limit)][::-1]
+        ids = [row.id for row in store.list(resolved_filters(filters, store), limit)][::-1]
         if file_format == "csv":
             write_csv((store.get(result_id) for result_id in ids), buffer)
         elif file_format == "json":

@@ -165,6 +165,14 @@ class SweepBook:
             ).rowcount
 
 
+def resolved_filters(filters: Mapping[str, str], store: Store) -> dict[str, str]:
+    """The filters with the sweep's whole id for the beginning of one, or "last". Raises UsageError."""
+    found = dict(filters)
+    if "sweep" in found:
+        found["sweep"] = SweepBook(store).find(found["sweep"]).id
+    return found
+
+
 def _update(
     connection: sqlite3.Connection,
     sweep_id: str,

@@ -67,6 +67,13 @@ def sweep_document(
             return _run(row, request, workspace, store, book, listeners, notes, null_options)
 
 
+def stored_document(sweep_id: str, workspace: Workspace) -> dict[str, Any]:
+    """A sweep as the store has it (schema edgeflow.sweep/1). Raises UsageError for none and for several."""
+    with Store.open(workspace.store_path) as store:
+        book = SweepBook(store)
+        return sweep_json(book.find(sweep_id).id, store, book)
+
+
 def _begin(request: SweepRequest, workspace: Workspace, store: Store) -> tuple[SweepRow, list[JobRow]]:
     plan, source = _plan_of(request, workspace)
     fleet = load_fleet(workspace.devices_file, workspace.cwd, workspace.home)

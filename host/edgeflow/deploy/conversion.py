@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from edgeflow.deploy import null_model
 from edgeflow.errors import (
     ConversionError,
     EdgeflowError,
@@ -13,6 +14,7 @@ from edgeflow.errors import (
     ToolMissingError,
     UsageError,
 )
+from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +56,9 @@ def check_target(runtime: str, precision: str) -> None:
     """Raises UsageError, listing the known ones, unless this runtime offers this precision."""
     from edgeflow_converters.precision import lookup
 
+    if runtime == NULL:
+        null_model.check_precision(precision)
+        return
     with conversion_errors():
         lookup(runtime, precision)
 
@@ -87,6 +92,8 @@ def make_artifact(
     from edgeflow_converters.base import ConvertRequest
     from edgeflow_converters.pipeline import convert
 
+    if runtime == NULL:
+        return null_model.artifact_of(model, samples)
     request = ConvertRequest(
         source=model.source,
         runtime=runtime,
@@ -112,6 +119,8 @@ def reference_outputs(
     from edgeflow_converters.cache import Cache
     from edgeflow_converters.reference import reference_outputs as run_reference
 
+    if artifact.runtime == NULL:
+        return [dict(sample.tensors) for sample in samples]
     with conversion_errors():
         return run_reference(
             model.source,

@@ -11,6 +11,7 @@ from edgeflow.deploy import conversion
 from edgeflow.deploy.resolve import resolve
 from edgeflow.errors import UsageError
 from edgeflow.inputs.samples import gate_samples
+from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
     from edgeflow.progress import Progress
@@ -33,6 +34,8 @@ def convert_document(
     Raises UsageError before the slow work when `output` cannot be written or holds another artifact.
     """
     conversion.check_target(runtime, precision)
+    if runtime == NULL:
+        raise UsageError("null converts nothing: it echoes a model's inputs", hint="name another runtime")
     target = None if output is None else _check_output(workspace.cwd / output)
     workspace.ensure_home()
     model = resolve(spec, workspace, progress)

@@ -39,7 +39,7 @@ def real_samples(recipe: Recipe) -> list[Sample]:
                 path = recipe.file(spec.files[name], f"samples.{index}.files.{name}")
                 tensors[name] = load_input(input_spec, path, name)
             else:
-                tensors[name] = _constant(input_spec)
+                tensors[name] = constant(input_spec)
         samples.append(Sample(tensors, spec.label, ", ".join(spec.files.values())))
     return samples
 
@@ -61,7 +61,8 @@ def gate_samples(recipe: Recipe, seed: int = 0, random_count: int = 3) -> list[S
     return samples
 
 
-def _constant(spec: InputSpec) -> NDArray[Any]:
+def constant(spec: InputSpec) -> NDArray[Any]:
+    """What fills an input for which no file is given: its `value` everywhere."""
     import numpy as np
 
     return np.full(spec.shape, spec.value, dtype=spec.dtype)

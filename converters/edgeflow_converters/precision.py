@@ -50,6 +50,10 @@ _NCNN_FP16 = _flags(
     **_NCNN_INT8_OFF,
 )
 _ORT = _flags(graph_optimization_level="all")
+# MNN: precision low computes in fp16 on ARMv8.2. Memory low would quantize each layer's input as it comes if
+# MNN were built for it, which its wheels are not: "normal" widens 8-bit weights on every device.
+_MNN_FP32 = _flags(precision="high", memory="normal", power="normal")
+_MNN_FP16 = _flags(precision="low", memory="normal", power="normal")
 
 OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
     {
@@ -59,6 +63,10 @@ OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
         ("onnxruntime", "fp32"): Precision("fp32", "fp32", _ORT),
         # The CPU provider has next to no fp16 kernels: weights are stored as fp16 and widened once, at load.
         ("onnxruntime", "fp16"): Precision("fp16", "fp32", _ORT),
+        ("mnn", "fp32"): Precision("fp32", "fp32", _MNN_FP32),
+        ("mnn", "fp16"): Precision("fp16", "fp16 where the CPU has it, else fp32", _MNN_FP16),
+        ("mnn", "int8"): Precision("int8", "int8", _MNN_FP32),
+        ("mnn", "int8-dynamic"): Precision("int8", "fp32", _MNN_FP32),
     }
 )
 
@@ -71,7 +79,7 @@ _NOT_OFFERED: Mapping[tuple[str, str], str] = MappingProxyType(
     }
 )
 
-_NOT_IN_THIS_VERSION = ("mnn", "openvino", "paddlelite", "snpe", "tflite")
+_NOT_IN_THIS_VERSION = ("openvino", "paddlelite", "snpe", "tflite")
 
 RUNTIMES = tuple(sorted({runtime for runtime, _ in OFFERED}))
 

@@ -69,7 +69,12 @@ class WheelSet:
 
 
 def host_version(runtime: str) -> str | None:
-    """The version of the runtime in this host's Python, which verifies artifacts; None without."""
+    """The version of the runtime that verifies artifacts here: the one that the converters fetch, else this
+    Python's; None without."""
+    from edgeflow_converters.packages import RUNTIME_PINS
+
+    if runtime in RUNTIME_PINS:
+        return RUNTIME_PINS[runtime]
     package = REGISTRY[runtime].package
     try:
         return None if package is None else installed_version(package)
@@ -154,8 +159,9 @@ def _machine_of(facts: DeviceFacts) -> str:
 
 def _wheel_set(runtime: str, package: str, folder: Path) -> WheelSet:
     files = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in sorted(folder.glob("*.whl"))}
-    # NAME-VERSION-…, in the spelling of PEP 427
-    (version,) = {path.name.split("-")[1] for path in files.values() if path.name.startswith(f"{package}-")}
+    # NAME-VERSION-…, in the spelling of PEP 427 but for its case: MNN comes as mnn.
+    prefix = f"{package}-".lower()
+    (version,) = {path.name.split("-")[1] for path in files.values() if path.name.lower().startswith(prefix)}
     return WheelSet(runtime, version, files)
 
 

@@ -115,6 +115,18 @@ def fill_once(folder: Path, marker: Path, fill: Callable[[Path], None]) -> None:
 
 MNN = PackageSet("mnn", "3.6.1", ("MNN==3.6.1",), "MNN/__init__.py", 18, 58)
 OPENVINO = PackageSet("openvino", "2026.4.1", ("openvino==2026.4.1",), "openvino/__init__.py", 59, 185)
+NNCF = PackageSet(
+    "nncf",
+    "3.4.0",
+    (
+        "nncf==3.4.0", "networkx==3.6.1", "numpy==2.4.6", "psutil==7.2.2", "safetensors==0.8.0",
+        "scipy==1.17.1", "tabulate==0.10.0",
+    ),
+    "nncf/__init__.py",
+    60,
+    170,
+)  # fmt: skip
+"""Without what NNCF needs for PyTorch, for drawing graphs and for telling its maker of its use."""
 
 RUNTIME_PINS: Mapping[str, str] = MappingProxyType({"mnn": MNN.version, "openvino": OPENVINO.version})
 """Runtime -> the version that verifies its artifacts, for those that come from here."""

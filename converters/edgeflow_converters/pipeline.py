@@ -272,6 +272,7 @@ def _key(
     tolerance: Tolerance,
 ) -> str:
     # Only where it shapes the product: other artifacts stay valid when the calibration data changes.
+    cell = precision.lookup(request.runtime, request.precision)
     calibration = (
         {"calibration": digest.of_samples(request.calibration)} if request.precision == CALIBRATED else {}
     )
@@ -281,7 +282,8 @@ def _key(
             "source": info.sha256,
             "shapes": {name: list(shape) for name, shape in shapes.items()},
             "runtime": request.runtime,
-            "precision": request.precision,
+            "precision": [request.precision, cell.weights_dtype, cell.compute_dtype],
+            "flags": dict(cell.runtime_flags),
             "options": dict(request.options),
             "tools": {**_tool_versions(), **target.versions()},
             "samples": digest.of_samples(request.samples),

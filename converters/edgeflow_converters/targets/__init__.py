@@ -26,4 +26,8 @@ def get_target(name: str, tools_root: Path) -> Converter:
         from edgeflow_converters.targets.onnxruntime import OnnxruntimeConverter
 
         return OnnxruntimeConverter()
+    if name == "openvino":
+        from edgeflow_converters.targets.openvino import OpenvinoConverter
+
+        return OpenvinoConverter(tools_root)
     raise UnknownTarget(f"no converter for runtime {name!r}", hint=f"known: {', '.join(RUNTIMES)}")

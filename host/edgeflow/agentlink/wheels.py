@@ -27,7 +27,7 @@ _TIMEOUT_S = 900.0
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
 """Machine -> minor version of the oldest glibc 2 that wheels are made for (PEP 600)."""
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
-_NOT_FOR_MUSL = ("onnxruntime",)
+_NOT_FOR_MUSL = ("mnn", "onnxruntime", "openvino")
 _UNREACHED = ("after connection broken", "could not fetch url", "connection error", "ssl certificate")
 """What pip says of an index that it cannot reach, before it says that it found nothing there."""
 

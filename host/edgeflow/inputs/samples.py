@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+NEAR, NEAR_COUNT = 0.05, 3
 SMOOTH_GRID = 5
 """Cells per side of the coarse grid that smooth images interpolate: about two periods across the picture."""
 
@@ -59,6 +60,38 @@ def gate_samples(recipe: Recipe, seed: int = 0, random_count: int = 3) -> list[S
     if not samples:
         raise UsageError(f"{recipe.origin}: no samples to judge the model by")
     return samples
+
+
+def samples_for(recipe: Recipe, precision: str) -> list[Sample]:
+    """What a product of `precision` is judged by: `gate_samples`, but for static int8.
+
+    Static int8 holds on what is like its calibration data: ranges measured on real inputs say nothing of
+    noise, and a sound product clips there. So it is judged by the real inputs and by inputs near them that
+    calibration has not seen: each a real one with a seeded change of up to NEAR of its range.
+    """
+    real = real_samples(recipe)
+    if precision != "int8" or not real:
+        return gate_samples(recipe)
+    near = [
+        Sample(
+            {name: _near(array, name, index) for name, array in real[index % len(real)].tensors.items()},
+            None,
+            f"near {real[index % len(real)].origin}, {index}",
+        )
+        for index in range(NEAR_COUNT)
+    ]
+    return [*real, *near]
+
+
+def _near(array: NDArray[Any], name: str, index: int) -> NDArray[Any]:
+    import numpy as np
+
+    if array.dtype.kind != "f" or not array.size:
+        return array
+    unit = _unit(np.random.PCG64(np.random.SeedSequence([index, zlib.crc32(name.encode())])), array.shape)
+    low, high = float(array.min()), float(array.max())
+    changed = array + NEAR * (high - low) * (2.0 * unit - 1.0)
+    return np.asarray(changed.clip(low, high), dtype=array.dtype)
 
 
 def constant(spec: InputSpec) -> NDArray[Any]:

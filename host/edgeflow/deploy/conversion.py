@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgeflow.workspace import Workspace
     from edgeflow_converters.base import Artifact
     from edgeflow_converters.check import Tolerance
+    from edgeflow_converters.tensors import Tensors
 
 _REFERENCE_TIMEOUT_S = 600.0
 
@@ -41,6 +42,7 @@ def conversion_errors() -> Iterator[None]:
         (ce.ShapeMismatch, UsageError),
         (ce.UnknownTarget, UsageError),
         (ce.NotOffered, UsageError),
+        (ce.CalibrationMissing, UsageError),
         (ce.ToolMissing, ToolMissingError),
         (ce.NumericsDisagree, NumericsError),
         (ce.ConvertError, ConversionError),
@@ -102,6 +104,7 @@ def make_artifact(
         samples=[sample.tensors for sample in samples],
         tolerance=tolerance_of(model, precision),
         top1_outputs=score_outputs(model),
+        calibration=_calibration(model, precision),
     )
     with conversion_errors():
         return convert(
@@ -110,6 +113,14 @@ def make_artifact(
             tools_root=workspace.tools_dir,
             progress=lambda phase: progress.step(f"convert {model.name} to {runtime} {precision}: {phase}"),
         )
+
+
+def _calibration(model: ResolvedModel, precision: str) -> Sequence[Tensors]:
+    """What static quantization measures its ranges on; nothing is read for other precisions."""
+    from edgeflow.inputs.calibration import calibration_sets
+    from edgeflow_converters.pipeline import CALIBRATED
+
+    return calibration_sets(model.recipe) if precision == CALIBRATED else ()
 
 
 def reference_outputs(

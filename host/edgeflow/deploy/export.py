@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgeflow.deploy import conversion
 from edgeflow.deploy.resolve import resolve
 from edgeflow.errors import UsageError
-from edgeflow.inputs.samples import gate_samples
+from edgeflow.inputs.samples import samples_for
 from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def convert_document(
     workspace.ensure_home()
     model = resolve(spec, workspace, progress)
     artifact = conversion.make_artifact(
-        model, runtime, precision, gate_samples(model.recipe), workspace, progress
+        model, runtime, precision, samples_for(model.recipe, precision), workspace, progress
     )
     if target is not None:
         _copy(artifact, target)

@@ -17,7 +17,7 @@ from edgeflow.agentlink.reattach import Reattaching
 from edgeflow.agentlink.runtimes import provide_runtime
 from edgeflow.deploy import conversion, preflight
 from edgeflow.devices.device import open_device
-from edgeflow.inputs.samples import gate_samples
+from edgeflow.inputs.samples import samples_for
 from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def placed(
         # A core of our own keeps nobody waiting: its worker imports the runtime while the artifact is looked
         # up or made. A daemon is not claimed before the slow work is done.
         core = held.enter_context(started_core(agent))
-        decoding = background.submit(gate_samples, model.recipe)
+        decoding = background.submit(samples_for, model.recipe, request.precision)
         connected = None if core is None else connect(core)
         if connected is not None:
             jobs.prepare(

@@ -67,6 +67,7 @@ REGISTRY = {
     "ncnn": BackendEntry("ncnn", "ncnn", ("param", "bin")),
     "null": BackendEntry("null", None, ()),
     "onnxruntime": BackendEntry("onnxruntime", "onnxruntime", ("model",)),
+    "openvino": BackendEntry("openvino", "openvino", ("xml", "bin")),
     "paddlelite": BackendEntry("paddlelite", "paddlelite", ("model",)),
     "tflite": BackendEntry("tflite", "ai_edge_litert", ("model",)),
 }

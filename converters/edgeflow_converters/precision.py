@@ -49,6 +49,8 @@ _NCNN_FP16 = _flags(
     use_bf16_storage=False,
     **_NCNN_INT8_OFF,
 )
+# XNNPACK computes float32 in float32, and 8 bits in 8 bits; off, LiteRT's own kernels do.
+_TFLITE = _flags(xnnpack=True)
 _ORT = _flags(graph_optimization_level="all")
 
 OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
@@ -59,6 +61,12 @@ OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
         ("onnxruntime", "fp32"): Precision("fp32", "fp32", _ORT),
         # The CPU provider has next to no fp16 kernels: weights are stored as fp16 and widened once, at load.
         ("onnxruntime", "fp16"): Precision("fp16", "fp32", _ORT),
+        ("tflite", "fp32"): Precision("fp32", "fp32", _TFLITE),
+        # LiteRT widens half-precision weights once, when it loads the model.
+        ("tflite", "fp16"): Precision("fp16", "fp32", _TFLITE),
+        ("tflite", "int8"): Precision("int8", "int8", _TFLITE),
+        # Weights are stored as int8; what meets them is quantized while it runs, by the range that it has.
+        ("tflite", "int8-dynamic"): Precision("int8", "int8", _TFLITE),
     }
 )
 
@@ -71,7 +79,7 @@ _NOT_OFFERED: Mapping[tuple[str, str], str] = MappingProxyType(
     }
 )
 
-_NOT_IN_THIS_VERSION = ("mnn", "openvino", "paddlelite", "snpe", "tflite")
+_NOT_IN_THIS_VERSION = ("mnn", "openvino", "paddlelite", "snpe")
 
 RUNTIMES = tuple(sorted({runtime for runtime, _ in OFFERED}))
 

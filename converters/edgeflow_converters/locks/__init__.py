@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ class Lock:
     """One lock file. `digest` names exactly its content."""
 
     name: str
+    version: str  # of the package of that name
     path: Path
     digest: str
     python: tuple[str, ...]
@@ -29,20 +31,24 @@ class Lock:
 
 
 def load_locks(folder: Path | None = None) -> Mapping[str, Lock]:
-    """Every lock by name. Raises ValueError for one without the header line."""
+    """Every lock by name. Raises ValueError for one that does not say what it is for, or pins nothing."""
     paths = sorted((folder or Path(__file__).parent).glob("*.lock"))
     return {path.stem: read_lock(path) for path in paths}
 
 
 def read_lock(path: Path) -> Lock:
-    """The lock in `path`. Raises ValueError if its first line does not say what it is for."""
+    """The lock in `path`. Raises ValueError as load_locks does."""
     text = path.read_text(encoding="utf-8")
     first = text.split("\n", 1)[0]
     if not first.startswith(_HEADER):
         raise ValueError(f"{path}: its first line does not begin with {_HEADER!r}")
     told = json.loads(first.removeprefix(_HEADER))
+    pinned = re.search(rf"^{re.escape(path.stem)}==(\S+)", text, re.MULTILINE)
+    if pinned is None:
+        raise ValueError(f"{path}: does not pin {path.stem}")
     return Lock(
         name=path.stem,
+        version=pinned[1],
         path=path,
         digest=hashlib.sha256(text.encode()).hexdigest()[:12],
         python=tuple(told["python"]),

@@ -47,17 +47,37 @@ def quantize(spec: dict[str, Any]) -> dict[str, Any]:
         work.load_quantization_recipe(recipe.dynamic_wi8_afp32())
     else:
         work.load_quantization_recipe(recipe.static_wi8_ai8())
-        for port in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
-            # Inputs and outputs stay float32: the model quantizes and dequantizes at its edges by itself.
+        names = qtyping.TFLOperationName
+        # Inputs and outputs stay float32: the model quantizes and dequantizes at its edges by itself. So does
+        # softmax: in steps of 1/256 its small probabilities would all be 0.
+        for kind in (names.INPUT, names.OUTPUT, names.SOFTMAX):
             work.update_quantization_recipe(
                 regex=_ALL,
-                operation_name=port,
+                operation_name=kind,
                 algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE,
             )
-        measured = work.calibrate({spec["signature"]: load_sets(spec["calibration"])}, num_threads=_THREADS)
+        measured = ranges(work, spec["signature"], load_sets(spec["calibration"]))
     done = work.quantize(measured, enable_progress_bar=False, enable_progress_report=False)
     done.export_model(spec["out"], overwrite=True)
     return operators(spec["out"])
+
+
+def ranges(work: quantizer.Quantizer, signature: str, sets: list[dict[str, Any]]) -> dict[str, Any]:
+    """The smallest and largest value of every tensor over all sets.
+
+    The quantizer's own calibration over several sets takes a moving average, which clips what is rare: so
+    each set is measured alone.
+    """
+    found: dict[str, Any] = {}
+    for tensors in sets:
+        for name, seen in work.calibrate({signature: [tensors]}, num_threads=_THREADS).items():
+            if name not in found:
+                found[name] = dict(seen)
+                continue
+            for key, pick in (("min", np.minimum), ("max", np.maximum)):
+                if key in seen:
+                    found[name][key] = pick(found[name][key], seen[key])
+    return found
 
 
 def operators(model: str) -> dict[str, Any]:

@@ -2,11 +2,15 @@
 
     python benchmarks/native_overhead.py loop --agent A --site worker=W --bare B --runtime ncnn --zoo NAME
     python benchmarks/native_overhead.py loop ... --runtime tflite --file model=M.tflite --input x=1,224,224,3
+    python benchmarks/native_overhead.py agents --agent A --site worker=W --runtime onnxruntime --zoo NAME
     python benchmarks/native_overhead.py roundtrip --agent A [--device phone]
 
 `loop` compares a worker's median with a bare loop of the same runtime, built with the same flags and the same
 library (benchmarks/native), in interleaved pairs that alternate in order; both are fresh processes each time.
 It prints the median paired ratio with its 95 % interval and is meant for models of 5 ms and more.
+
+`agents` compares the native agent's median with the Python agent's in the same way. Both should load the same
+library: --python-path names the folder of the unpacked wheel that it was taken from, unless it is installed.
 
 `roundtrip` times requests to the agent: `ping`, which is the way there and back, and a whole inference of the
 null runtime: job.start, a worker process, job.wait. With --device the agent is pushed to that device of
@@ -37,6 +41,7 @@ from edgeflow_agent.stats import median, median_ci95
 from edgeflow_agent.wire import Tensor
 
 LIMIT = 1.01
+AGENTS_LIMIT = 0.02  # away from 1, either way
 MIN_MODEL_NS = 5_000_000
 WARMUP_NS = 300_000_000
 X = Tensor("x", "float32", (4,), bytes(16), 0)
@@ -47,27 +52,32 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     ways = parser.add_subparsers(dest="way", required=True)
-    loop = ways.add_parser("loop")
-    loop.add_argument("--agent", type=Path, required=True, help="the native core")
-    loop.add_argument(
-        "--site", action="append", required=True, metavar="NAME=FILE", help="worker=…, and libraries"
-    )
+    loop, agents = ways.add_parser("loop"), ways.add_parser("agents")
     loop.add_argument("--bare", type=Path, required=True, help="the bare loop of the same build")
     loop.add_argument("--runtime", choices=("ncnn", "tflite"), required=True)
-    loop.add_argument("--zoo", metavar="NAME", help="a model of the zoo, converted for --runtime")
-    loop.add_argument("--file", action="append", metavar="ROLE=FILE", help="instead of --zoo, with --input")
-    loop.add_argument(
-        "--input", action="append", metavar="NAME=SHAPE", help="as the runtime has it: x=3,224,224"
-    )
-    loop.add_argument("--threads", type=int, default=1)
-    loop.add_argument("--pairs", type=int, default=20)
-    loop.add_argument("--samples", type=int, default=30)
+    agents.add_argument("--python-path", type=Path, help="where the Python agent finds the runtime's package")
+    agents.add_argument("--runtime", choices=("mnn", "ncnn", "onnxruntime", "tflite"), required=True)
+    for way in (loop, agents):
+        way.add_argument("--agent", type=Path, required=True, help="the native core")
+        way.add_argument(
+            "--site", action="append", required=True, metavar="NAME=FILE", help="worker=…, and libraries"
+        )
+        way.add_argument("--zoo", metavar="NAME", help="a model of the zoo, converted for --runtime")
+        way.add_argument(
+            "--file", action="append", metavar="ROLE=FILE", help="instead of --zoo, with --input"
+        )
+        way.add_argument(
+            "--input", action="append", metavar="NAME=SHAPE", help="as the runtime has it: x=3,224,224"
+        )
+        way.add_argument("--threads", type=int, default=1)
+        way.add_argument("--pairs", type=int, default=20)
+        way.add_argument("--samples", type=int, default=30)
     trip = ways.add_parser("roundtrip")
     trip.add_argument("--agent", type=Path, required=True)
     trip.add_argument("--device", help="a device of devices.yaml; without it this machine, over a pipe")
     trip.add_argument("--count", type=int, default=300)
     args = parser.parse_args()
-    return measure_loop(args) if args.way == "loop" else measure_round_trip(args)
+    return measure_round_trip(args) if args.way == "roundtrip" else measure_medians(args)
 
 
 def measure_round_trip(args: Any) -> int:
@@ -120,47 +130,79 @@ def session_of(args: Any) -> Iterator[AgentSession]:
         yield session
 
 
-def measure_loop(args: Any) -> int:
-    from edgeflow.devices.transports.local import LocalTransport
-
+def measure_medians(args: Any) -> int:
     files, inputs = converted(args) if args.zoo else given(args)
+    draw = np.random.default_rng(0)
+    tensors = [
+        Tensor(name, "float32", shape, draw.random(shape, dtype=np.float32).tobytes(), 0)
+        for name, shape in inputs.items()
+    ]
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         job = job_params(args, folder, files)
-        draw = np.random.default_rng(0)
-        tensors = [
-            Tensor(name, "float32", shape, draw.random(shape, dtype=np.float32).tobytes(), 0)
-            for name, shape in inputs.items()
-        ]
-        transport = LocalTransport("local")
-        stack.callback(transport.close)
-        core = [str(args.agent), "core", "--work", str(folder)]
-        session = stack.enter_context(AgentSession(transport.open_channel(core), "local"))
-        session.attach("bench", "bench")
-        ways: list[Callable[[], float]] = [
-            lambda: agent_median(session, job, tensors),
-            lambda: bare_median(args, files, list(inputs.values())),
-        ]
-        ratios = []
-        for pair in range(args.pairs):
-            order = (0, 1) if pair % 2 else (1, 0)
-            found = {way: ways[way]() for way in order}
-            ratios.append(found[0] / found[1])
-            print(
-                f"pair {pair + 1}: agent {found[0] / 1e6:.3f} ms, bare {found[1] / 1e6:.3f} ms",
-                file=sys.stderr,
-            )
-            if found[1] < MIN_MODEL_NS:
-                print(
-                    "the model takes under 5 ms: the process decides more than the harness", file=sys.stderr
-                )
+        native = stack.enter_context(local_session([str(args.agent)], folder))
+        if args.way == "loop":
+            peer = "bare"
+            ways: list[Callable[[], float]] = [
+                lambda: agent_median(native, job, tensors),
+                lambda: bare_median(args, files, list(inputs.values())),
+            ]
+        else:
+            peer = "python"
+            python = stack.enter_context(python_session(args, folder))
+            of_python = {name: value for name, value in job.items() if name != "site"}
+            ways = [
+                lambda: agent_median(native, job, tensors),
+                lambda: agent_median(python, of_python, tensors),
+            ]
+        ratios = paired_ratios(ways, args.pairs, peer)
     low, high = median_ci95(ratios)
-    print(
-        f"{args.runtime}, {args.zoo or 'given files'}, {args.threads} threads: {len(ratios)} pairs, ", end=""
-    )
-    print(f"median ratio agent/bare {median(ratios):.4f}, 95 % interval [{low:.4f}, {high:.4f}]; ", end="")
-    print(f"upper bound {'within' if high <= LIMIT else 'OVER'} {LIMIT}")
-    return 0 if high <= LIMIT else 1
+    middle = median(ratios)
+    name = args.zoo or "given files"
+    print(f"{args.runtime}, {name}, {args.threads} threads: {len(ratios)} pairs, ", end="")
+    print(f"median ratio agent/{peer} {middle:.4f}, 95 % interval [{low:.4f}, {high:.4f}]; ", end="")
+    if args.way == "loop":
+        print(f"upper bound {'within' if high <= LIMIT else 'OVER'} {LIMIT}")
+        return 0 if high <= LIMIT else 1
+    within = abs(middle - 1) <= AGENTS_LIMIT
+    print(f"median {'within' if within else 'NOT within'} 1 ± {AGENTS_LIMIT}")
+    return 0 if within else 1
+
+
+def paired_ratios(ways: list[Callable[[], float]], pairs: int, peer: str) -> list[float]:
+    """The first way's time over the second's, taken in pairs that alternate in order."""
+    ratios = []
+    for pair in range(pairs):
+        order = (0, 1) if pair % 2 else (1, 0)
+        found = {way: ways[way]() for way in order}
+        ratios.append(found[0] / found[1])
+        agent_ms, peer_ms = found[0] / 1e6, found[1] / 1e6
+        print(f"pair {pair + 1}: agent {agent_ms:.3f} ms, {peer} {peer_ms:.3f} ms", file=sys.stderr)
+        if found[1] < MIN_MODEL_NS:
+            print("the model takes under 5 ms: the process decides more than the harness", file=sys.stderr)
+    return ratios
+
+
+@contextlib.contextmanager
+def local_session(agent: list[str], folder: Path) -> Iterator[AgentSession]:
+    from edgeflow.devices.transports.local import LocalTransport
+
+    with contextlib.closing(LocalTransport("local")) as transport:
+        channel = transport.open_channel([*agent, "core", "--work", str(folder)])
+        with AgentSession(channel, "local") as session:
+            session.attach("bench", "bench")
+            yield session
+
+
+@contextlib.contextmanager
+def python_session(args: Any, folder: Path) -> Iterator[AgentSession]:
+    """The Python agent in the same work folder: it has the model's files already."""
+    from edgeflow_agent.bundle import build_agent
+
+    built = build_agent(folder / "agent.pyz")
+    found = [f"PYTHONPATH={args.python_path}"] if args.python_path else []
+    with local_session(["env", *found, sys.executable, str(built.path)], folder) as session:
+        yield session
 
 
 def given(args: Any) -> tuple[dict[str, Path], dict[str, tuple[int, ...]]]:

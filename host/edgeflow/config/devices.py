@@ -82,6 +82,11 @@ class DeviceSpec(_Settings):
     serial: str | None = None
     description: str = ""
 
+    @property
+    def is_any_phone(self) -> bool:
+        """Whether it stands for the one phone that is connected, whichever that is."""
+        return self.transport == "adb" and self.serial is None and self.address is None
+
     @model_validator(mode="after")
     def _fits_transport(self) -> Self:
         for key in _BOUND_KEYS:

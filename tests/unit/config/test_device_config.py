@@ -31,9 +31,9 @@ def test_the_shipped_file_is_valid_and_live() -> None:
     assert {name: spec.transport for name, spec in shipped.devices.items()} == {
         "local": "local",
         "pixel7": "adb",
-        "rpi4": "ssh",
     }
-    assert shipped.get("rpi4").address == "raspberrypi.local"
+    text = (CHECKOUT / "devices.yaml").read_text()
+    assert "  # rpi4:" in text  # an example, which a fresh checkout does not take for a device
 
 
 def test_local_exists_without_any_file_and_in_a_file_that_does_not_name_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -111,9 +112,12 @@ def lookup(runtime: str, precision: str) -> Precision:
             hint=f"use one of: {', '.join(RUNTIMES)}",
         )
     if runtime not in RUNTIMES:
+        known = sorted((*RUNTIMES, *_NOT_IN_THIS_VERSION))
+        near = difflib.get_close_matches(runtime.casefold(), known, n=1)
+        guess = f"; did you mean '{near[0]}'?" if near else ""
         raise UnknownTarget(
-            f"unknown runtime {runtime!r}",
-            hint=f"known runtimes: {', '.join(sorted((*RUNTIMES, *_NOT_IN_THIS_VERSION)))}",
+            f"unknown runtime {runtime!r}{guess}",
+            hint=f"known runtimes: {', '.join(known)}",
         )
     if precision not in PRECISIONS:
         raise UnknownTarget(

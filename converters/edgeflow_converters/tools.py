@@ -77,6 +77,8 @@ def ensure_pnnx(tools_root: Path, progress: ProgressFn) -> Path:
 
 
 def _missing(tools_root: Path, reason: str, log: str) -> ToolMissing:
+    if any(word in log.lower() for word in ("connection", "retrying", "resolve", "timed out", "proxy")):
+        reason = "the package index cannot be reached"  # pip's last line blames the package
     return ToolMissing(
         f"pnnx {PNNX_VERSION} could not be fetched for {platform.system()} {platform.machine()}: {reason}",
         hint=f"check the network, or run: {' '.join(pnnx_fetch_command(tools_root))}",

@@ -365,13 +365,13 @@ def agent_view(document: Document) -> RenderableType:
 
 def agent_build_view(document: Document) -> RenderableType:
     """What was built, where it lies, how large it is."""
-    state = "was built" if document["agent"]["cached"] else "built"
+    state = "already built" if document["agent"]["cached"] else "built"
     lines = [f"{document['target']}: agent {document['build']}, {document['compiler']['label']}"]
     lines.append(
         f"  agent  {bytes_text(document['agent']['size_bytes'])}  {state}  {document['agent']['path']}"
     )
     for runtime, worker in document["workers"].items():
-        state = "was built" if worker["cached"] else "built"
+        state = "already built" if worker["cached"] else "built"
         layers = f", {worker['layers']} layers" if worker["layers"] else ""
         lines.append(f"  {runtime} {worker['version']}{layers}  {state}")
         lines += [

@@ -70,6 +70,8 @@ def placed(
     progress.step(f"probe {device_spec.name}")
     with ThreadPoolExecutor(1, "samples") as background, ExitStack() as held:
         device = held.enter_context(open_device(device_spec, workspace.home))
+        if device.which:
+            progress.note(device.which)
         preflight.check_device(
             request,
             device.facts,

@@ -64,3 +64,8 @@ def test_importing_the_converters_imports_no_heavy_library() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_misspelt_runtime_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownTarget, match="unknown runtime 'nccn'; did you mean 'ncnn'"):
+        lookup("nccn", "fp32")

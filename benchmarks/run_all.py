@@ -18,6 +18,7 @@ COMMANDS = (
     ("agent_rss.py",),
     ("ssh_push.py",),
     ("adb_push.py",),
+    ("sweep_scale.py",),
 )
 
 

@@ -50,14 +50,14 @@ def difference(
     """
     import numpy as np
 
-    sides = [[_run_of(series) for series in side] for side in (a, b)]
-    if not all(sides) or any(run.size == 0 for side in sides for run in side):
+    sides = [[_Run.of(series) for series in side] for side in (a, b)]
+    if not all(sides):
         raise ValueError("a side without samples")
-    logs = [np.array([math.log(max(_median(run), 1e-9)) for run in side]) for side in sides]
+    logs = [np.array([math.log(max(run.median, 1e-9)) for run in side]) for side in sides]
     change = math.exp(float(logs[1].mean() - logs[0].mean())) - 1
     paired = len(a) == len(b) > 1
     interval = None
-    if all(run.size >= MIN_SAMPLES for side in sides for run in side):
+    if all(run.ordered.size >= MIN_SAMPLES for side in sides for run in side):
         drawn = [
             np.array([_drawn_logs(run, seed, index, which, draws) for index, run in enumerate(side)])
             for which, side in enumerate(sides)
@@ -65,6 +65,25 @@ def difference(
         interval = _interval(drawn, logs, paired=paired, seed=seed)
     a_median, b_median = (math.exp(float(log.mean())) for log in logs)
     return Difference(change, interval, a_median, b_median, paired)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One series, as it was taken and in order."""
+
+    taken: NDArray[np.float64]
+    ordered: NDArray[np.float64]
+    median: float
+
+    @classmethod
+    def of(cls, series: Sequence[int]) -> _Run:
+        import numpy as np
+
+        taken = np.asarray(series, dtype=np.float64)
+        if taken.size == 0:
+            raise ValueError("a side without samples")
+        ordered = np.sort(taken)
+        return cls(taken, ordered, float(ordered[(taken.size - 1) // 2] + ordered[taken.size // 2]) / 2)
 
 
 def _interval(
@@ -79,8 +98,10 @@ def _interval(
         ratios = _resampled(drawn[1], float(logs[1].mean()), seed + 1) - _resampled(
             drawn[0], float(logs[0].mean()), seed + 2
         )
-    low, high = np.quantile(ratios, (0.025, 0.975))
-    return math.expm1(float(low)), math.expm1(float(high))
+    last = ratios.size - 1
+    low, high = math.floor(0.025 * last), math.ceil(0.975 * last)
+    ordered = np.partition(ratios, (low, high))
+    return math.expm1(float(ordered[low])), math.expm1(float(ordered[high]))
 
 
 def _resampled(values: NDArray[np.float64], centre: float, seed: int) -> NDArray[np.float64]:
@@ -99,46 +120,45 @@ def _resampled(values: NDArray[np.float64], centre: float, seed: int) -> NDArray
     return centre + (means - centre) * math.sqrt(rounds / (rounds - 1))
 
 
-def _run_of(series: Sequence[int]) -> NDArray[np.float64]:
-    import numpy as np
-
-    return np.asarray(series, dtype=np.float64)
-
-
-def _median(run: NDArray[np.float64]) -> float:
-    import numpy as np
-
-    return float(np.median(run))
-
-
-def _drawn_logs(
-    run: NDArray[np.float64], seed: int, index: int, which: int, draws: int
-) -> NDArray[np.float64]:
+def _drawn_logs(run: _Run, seed: int, index: int, which: int, draws: int) -> NDArray[np.float64]:
     """Logarithms of the medians of bootstrap samples of one run."""
     import numpy as np
 
-    effective = max(3, round(run.size / block_length(run)))
-    position = _positions(effective, seed, index, which, draws) * run.size - 0.5
-    ordered = np.sort(run)
-    below = np.clip(np.floor(position).astype(np.int64), 0, run.size - 1)
-    above = np.minimum(below + 1, run.size - 1)
-    share = np.clip(position - below, 0.0, 1.0)
-    values = ordered[below] * (1 - share) + ordered[above] * share
-    return np.log(np.maximum(values, 1e-9))
+    size = run.ordered.size
+    effective = max(3, round(size / _block_length(run.taken, run.median)))
+    below, share = _ranks(size, effective, seed, index, which, draws)
+    logs = np.log(np.maximum(run.ordered, 1e-9))
+    steps = np.append(np.diff(logs), 0.0)
+    drawn: NDArray[np.float64] = logs[below] + steps[below] * share
+    return drawn
 
 
 @lru_cache(maxsize=512)
-def _positions(count: int, seed: int, index: int, which: int, draws: int) -> NDArray[np.float64]:
-    """Where the medians of `count` draws lie in the run's distribution: Beta, by rank."""
+def _ranks(
+    size: int, count: int, seed: int, index: int, which: int, draws: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Where the medians of `count` draws lie among `size` ordered samples: rank, and the share to the next.
+
+    In the distribution of the run they are Beta, symmetric about its middle.
+    """
     import numpy as np
 
     generator = np.random.default_rng([seed, index, which, count])
     middle = (count + 1) / 2
-    return generator.beta(middle, middle, draws)
+    position = np.clip(generator.beta(middle, middle, draws) * size - 0.5, 0.0, size - 1.0)
+    below = np.floor(position).astype(np.int64)
+    return below, position - below
 
 
 def block_length(run: NDArray[np.float64]) -> float:
-    """Over how many samples a run is alike: 1 where they are independent.
+    """Over how many samples a run is alike: 1 where they are independent."""
+    import numpy as np
+
+    return _block_length(run, float(np.median(run)))
+
+
+def _block_length(run: NDArray[np.float64], median: float) -> float:
+    """`block_length` where the median is known.
 
     Twice the sum of the autocorrelations of "above the median", up to the first window that is five times as
     long as the sum itself (Sokal's rule), so that noise far out is not added up.
@@ -146,7 +166,7 @@ def block_length(run: NDArray[np.float64]) -> float:
     import numpy as np
 
     size = run.size
-    signs = np.sign(run - np.median(run))
+    signs = np.sign(run - median)
     power = float(signs @ signs)
     if power == 0.0:
         return 1.0

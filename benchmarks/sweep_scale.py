@@ -3,7 +3,7 @@
     python benchmarks/sweep_scale.py [--devices 10,50,200] [--jobs 4] [--seconds 1]
 
 A simulated device is a work folder of this machine with a real agent of its own, held open through the sweep;
-its null jobs sleep for most of their time, so that many of them fit on a few cores. The host's own CPU time and
+its null jobs sleep for most of their time, so that many fit on a few cores. The host's own CPU time and
 memory are those of this process alone: agents and workers are its children and are not counted. Each size is
 run in a process of its own. Exit 1 where a limit is missed: 25 ms of host CPU a job, 1 MiB of host memory a
 device, 1 s for a list and for a comparison.

@@ -454,9 +454,9 @@ def doctor_view(document: Document) -> RenderableType:
     """Each part of the installation, and the command that mends it."""
     table = _table("part", "state", "what", "try")
     for check in document["checks"]:
-        table.add_row(
-            check["name"], _state("ready" if check["ready"] else "missing"), check["what"], check["fix"]
-        )
+        absent = "optional" if check.get("optional") else "missing"
+        state = _state("ready" if check["ready"] else absent)
+        table.add_row(check["name"], state, check["what"], check["fix"])
     return table
 
 

@@ -49,6 +49,8 @@ _NCNN_FP16 = _flags(
     use_bf16_storage=False,
     **_NCNN_INT8_OFF,
 )
+# XNNPACK computes float32 in float32, and 8 bits in 8 bits; off, LiteRT's own kernels do.
+_TFLITE = _flags(xnnpack=True)
 _ORT = _flags(graph_optimization_level="all")
 # MNN: precision low computes in fp16 on ARMv8.2. Memory low would quantize each layer's input as it comes if
 # MNN were built for it, which its wheels are not: "normal" widens 8-bit weights on every device.
@@ -76,6 +78,12 @@ OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
         ("openvino", "int8"): Precision("int8", "int8", _OPENVINO_FP32),
         ("openvino", "int8-dynamic"): Precision("int8", "fp32", _OPENVINO_FP32),
         ("mnn", "int8-dynamic"): Precision("int8", "fp32", _MNN_FP32),
+        ("tflite", "fp32"): Precision("fp32", "fp32", _TFLITE),
+        # LiteRT widens half-precision weights once, when it loads the model.
+        ("tflite", "fp16"): Precision("fp16", "fp32", _TFLITE),
+        ("tflite", "int8"): Precision("int8", "int8", _TFLITE),
+        # Weights are stored as int8; what meets them is quantized while it runs, by the range that it has.
+        ("tflite", "int8-dynamic"): Precision("int8", "int8", _TFLITE),
     }
 )
 
@@ -86,7 +94,7 @@ _NOT_OFFERED: Mapping[tuple[str, str], str] = MappingProxyType(
     }
 )
 
-_NOT_IN_THIS_VERSION = ("paddlelite", "snpe", "tflite")
+_NOT_IN_THIS_VERSION = ("paddlelite", "snpe")
 
 RUNTIMES = tuple(sorted({runtime for runtime, _ in OFFERED}))
 

@@ -205,7 +205,7 @@ def agent_bundle(
 
 
 def toolchain_list(workspace: Workspace, progress: Progress = _SILENT) -> Document:
-    """Targets, compilers and runtimes of the native agent (schema edgeflow.toolchain/1)."""
+    """What the native agent is built from, and the converters' tools (schema edgeflow.toolchain/1)."""
     from edgeflow.toolchain import documents
 
     return documents.list_document(workspace, progress)
@@ -217,15 +217,20 @@ def toolchain_install(
     compiler: str,
     workspace: Workspace,
     progress: Progress = _SILENT,
+    *,
+    tools: Sequence[str] = (),
 ) -> Document:
-    """Brings what building needs and is not there (schema edgeflow.toolchain-install/1)."""
+    """Brings what building needs and is not there, or the named converters' tools.
+
+    Schema edgeflow.toolchain-install/1.
+    """
     from edgeflow.toolchain import documents
 
-    return documents.install_document(targets, runtimes, compiler, workspace, progress)
+    return documents.install_document(tools, targets, runtimes, compiler, workspace, progress)
 
 
 def toolchain_doctor(workspace: Workspace, progress: Progress = _SILENT) -> Document:
-    """What building needs, part by part (schema edgeflow.doctor/1)."""
+    """What building and converting need, part by part (schema edgeflow.doctor/1)."""
     from edgeflow.toolchain import documents
 
     return documents.doctor_document(workspace, progress)

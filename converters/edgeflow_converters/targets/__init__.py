@@ -30,4 +30,8 @@ def get_target(name: str, tools_root: Path) -> Converter:
         from edgeflow_converters.targets.openvino import OpenvinoConverter
 
         return OpenvinoConverter(tools_root)
+    if name == "tflite":
+        from edgeflow_converters.targets.tflite import TfliteConverter
+
+        return TfliteConverter(tools_root)
     raise UnknownTarget(f"no converter for runtime {name!r}", hint=f"known: {', '.join(RUNTIMES)}")

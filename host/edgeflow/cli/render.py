@@ -391,15 +391,20 @@ def agent_bundle_view(document: Document) -> RenderableType:
 
 
 def toolchain_view(document: Document) -> RenderableType:
-    """Targets and runtimes of the native agent."""
+    """Targets and runtimes of the native agent, and the tools of converters."""
     targets = _table("target", "compiler", "try")
     for row in document["targets"]:
         targets.add_row(row["target"], row["compiler"] or _state("missing"), row["fix"])
     runtimes = _table("runtime", "version", "licence", "targets")
     for row in document["runtimes"]:
         runtimes.add_row(row["runtime"], row["version"], row["licence"], ", ".join(row["targets"]))
+    tools = _table("tool", "what it does", "Python", "disk", "state", "try")
+    for row in document["tools"]:
+        python = f"{row['python'][0]} to {row['python'][-1]}"
+        state = _state("ready" if row["ready"] else "missing")
+        tools.add_row(row["tool"], row["what"], python, f"{row['disk_mb']} MB", state, row["fix"])
     where = f"builds in {document['builds']}; bundle: {document['bundle'] or 'none'}"
-    return Group(targets, Text(""), runtimes, Text(""), Text(where))
+    return Group(targets, Text(""), runtimes, Text(""), tools, Text(""), Text(where))
 
 
 def toolchain_install_view(document: Document) -> RenderableType:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgeflow import __version__
 from edgeflow.errors import EdgeflowError
 from edgeflow.store import Store
+from edgeflow.toolchain.converters import converter_checks
 
 if TYPE_CHECKING:
     from edgeflow.workspace import Workspace
@@ -19,7 +20,7 @@ def doctor_document(workspace: Workspace) -> dict[str, Any]:
         _check("edgeflow", True, f"{__version__}, Python {sys.version.split()[0]}"),
         _home(workspace),
         _store(workspace),
-        *_tools(workspace),
+        *converter_checks(workspace),
         *_runtimes(),
     ]
     return {"schema": "edgeflow.doctor/1", "checks": checks}
@@ -40,19 +41,6 @@ def _store(workspace: Workspace) -> dict[str, Any]:
     except EdgeflowError as error:
         return _check("store", False, error.message, error.hint)
     return _check("store", True, f"{workspace.store_path}: {count} results")
-
-
-def _tools(workspace: Workspace) -> list[dict[str, Any]]:
-    from edgeflow_converters.precision import RUNTIMES
-    from edgeflow_converters.targets import get_target
-
-    found = []
-    for runtime in RUNTIMES:
-        status = get_target(runtime, workspace.tools_dir).doctor()
-        what = f"{status.name} {status.version}" if status.ready else f"without {status.missing}"
-        fix = "" if status.ready or status.on_demand else status.fix
-        found.append(_check(f"converter {runtime}", status.ready or status.on_demand, what, fix))
-    return found
 
 
 def _runtimes() -> list[dict[str, Any]]:

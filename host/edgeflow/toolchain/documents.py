@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeflow import resources
 from edgeflow.errors import EdgeflowError, ToolMissingError, UsageError
+from edgeflow.toolchain import converters as converter_tools
 from edgeflow.toolchain import fetch, libraries
 from edgeflow.toolchain.build import AGENT, Builder
 from edgeflow.toolchain.bundle import find_bundle, write_bundle
@@ -117,7 +118,10 @@ def bundle_document(
 
 
 def list_document(workspace: Workspace, progress: Progress) -> Document:
-    """Targets with their compilers, and runtimes with where they can run (schema edgeflow.toolchain/1)."""
+    """Targets with their compilers, runtimes with where they can run, and converters' tools.
+
+    Schema edgeflow.toolchain/1.
+    """
     targets = []
     for target in TARGETS.values():
         try:
@@ -141,11 +145,15 @@ def list_document(workspace: Workspace, progress: Progress) -> Document:
         "bundle": None if bundle is None else bundle.origin,
         "targets": targets,
         "runtimes": runtimes,
+        "tools": converter_tools.tool_rows(workspace),
     }
 
 
 def doctor_document(workspace: Workspace, progress: Progress) -> Document:
-    """What building needs, part by part, with the one command that mends it (schema edgeflow.doctor/1)."""
+    """What building and converting need, part by part, with the one command that mends it.
+
+    Schema edgeflow.doctor/1.
+    """
     checks = [_sources(), _cmake(workspace)]
     for target in TARGETS.values():
         try:
@@ -160,18 +168,47 @@ def doctor_document(workspace: Workspace, progress: Progress) -> Document:
         checks.append(_check("bundle", True, "none" if bundle is None else bundle.origin))
     except EdgeflowError as error:
         checks.append(_check("bundle", False, error.message, error.hint))
+    checks += converter_tools.converter_checks(workspace)
     return {"schema": "edgeflow.doctor/1", "checks": checks}
 
 
 def install_document(
-    targets: Sequence[str], runtimes: Sequence[str], compiler: str, workspace: Workspace, progress: Progress
+    tools: Sequence[str],
+    targets: Sequence[str],
+    runtimes: Sequence[str],
+    compiler: str,
+    workspace: Workspace,
+    progress: Progress,
 ) -> Document:
     """Brings what building for the targets needs and is not there: CMake, Ninja, zig, sources of runtimes.
 
+    With `tools` named, brings those converters' environments, and of the rest only what is named too.
+
     Schema edgeflow.toolchain-install/1. Raises ToolMissingError, UsageError.
     """
+    converter_tools.require_tools(tools)
     workspace.ensure_home()
-    folder, brought, there = workspace.toolchain_dir, [], []
+    brought, there = converter_tools.install_tools(tools, workspace, progress)
+    if not tools or targets or runtimes:
+        _install_for_building(targets, runtimes, compiler, workspace, progress, brought, there)
+    return {
+        "schema": "edgeflow.toolchain-install/1",
+        "brought": list(dict.fromkeys(brought)),
+        "there": list(dict.fromkeys(there)),
+    }
+
+
+def _install_for_building(
+    targets: Sequence[str],
+    runtimes: Sequence[str],
+    compiler: str,
+    workspace: Workspace,
+    progress: Progress,
+    brought: list[str],
+    there: list[str],
+) -> None:
+    """Adds to `brought` and `there` what building for the targets needs."""
+    folder = workspace.toolchain_dir
     chosen = [target_named(name) for name in targets] or [t for t in TARGETS.values() if t.zig]
     for package, found in ((CMAKE_PACKAGE, cmake_program(folder)), (NINJA_PACKAGE, ninja_program(folder))):
         if found is None:
@@ -201,11 +238,6 @@ def install_document(
             for file in files_for(runtime, target):
                 fetch.device_file(file, store, progress)
         there.append(f"{name} {runtime.version}")
-    return {
-        "schema": "edgeflow.toolchain-install/1",
-        "brought": list(dict.fromkeys(brought)),
-        "there": list(dict.fromkeys(there)),
-    }
 
 
 def _own(folder: Path, package: str) -> Path:

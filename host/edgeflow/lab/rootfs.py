@@ -18,6 +18,7 @@ _SYSTEM = (
 _DAEMONS = "util-linux,login,openssh-server,openssh-sftp-server,adbd,toybox,mksh"
 _FOR_THE_AGENT = "python3,ca-certificates,libstdc++6,libgomp1"  # the runtimes' wheels need the last two
 _PACKAGES = f"{_SYSTEM},{_DAEMONS},{_FOR_THE_AGENT}".split(",")
+_SUITES = {"armhf": "bookworm"}  # what 32-bit boards run; trixie's index for them is not on every mirror
 _SYSTEMD_PACKAGES = ["systemd", "libpam-systemd", "dbus"]
 _LAYOUT = 1  # of what is made of the packages; another number makes old images useless
 EMULATORS = ("qemu-aarch64", "qemu-arm")
@@ -44,13 +45,19 @@ def rootfs(folder: LabFolder, arch: str, *, systemd: bool = False) -> Path:
     make_user_key(folder)
     public_key = folder.user_key.with_suffix(".pub").read_text()
     packages = [*_PACKAGES, *(_SYSTEMD_PACKAGES if systemd else [])]
+    if _suite(arch) != SUITE:
+        packages.remove("adbd")  # bookworm has none for it, and there is no such phone in the lab
 
     def build(target: Path) -> None:
         _extract(target, arch, packages)
         _configure(target, public_key)
 
     name = f"debian-{arch}{'-systemd' if systemd else ''}"
-    return cached(folder, name, [*packages, SUITE, str(_LAYOUT), public_key], build)
+    return cached(folder, name, [*packages, _suite(arch), str(_LAYOUT), public_key], build)
+
+
+def _suite(arch: str) -> str:
+    return _SUITES.get(arch, SUITE)
 
 
 def cached(
@@ -108,7 +115,7 @@ def _extract(target: Path, arch: str, packages: list[str]) -> None:
     argv = [
         "mmdebstrap", "--quiet", "--mode=root", "--variant=extract", f"--architectures={arch}",
         '--aptopt=Acquire::Languages "none"', f"--keyring={KEYRING}", *without,
-        f"--include={','.join(packages)}", SUITE, str(target), debian_mirror(),
+        f"--include={','.join(packages)}", _suite(arch), str(target), debian_mirror(),
     ]  # fmt: skip
     run(argv, f"build a Debian for {arch}", timeout_s=_BUILD_S, env={"TMPDIR": str(target.parent)})
 

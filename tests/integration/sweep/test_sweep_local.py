@@ -27,7 +27,8 @@ def test_a_sweep_measures_every_cell_on_every_device_and_says_what_it_left_out(b
         "plan.yaml",
         "models: [one.onnx, two.onnx]\ndevices: rack\nruntimes: ['null', onnxruntime]\n"
         "precisions: [fp32, int8]\nrepeats: 2\nbudget_s: 0.2\n"
-        "exclude:\n  - {model: two.onnx, device: c, why: not there}\n",
+        "exclude:\n  - {model: two.onnx, device: c, why: not there}\n"
+        "  - {runtime: onnxruntime, precision: int8, why: nothing to calibrate with}\n",
     )
     planned = bench.edgeflow("sweep", "plan.yaml", "--dry-run", "--json")
     assert planned.code == 0, planned.err

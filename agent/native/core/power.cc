@@ -21,8 +21,8 @@ constexpr size_t kMaxSources = 16;
 constexpr double kMaxPlausibleUw = 2e9;  // 2 kW: above it a counter was reset, not used
 // Parts of hwmon labels that stand for the whole board's input (Jetson: VDD_IN, POM_5V_IN).
 constexpr const char* kWholeBoardRails[] = {"VDD_IN", "5V_IN", "TOTAL"};
-// The inputs of a Jetson AGX Orin module, which has no meter of the whole: their sum is its draw. NVIDIA's developer
-// guide (Jetson Orin, "Software-Based Power Consumption Modeling") says that VDDQ_VDD2_1V8AO is part of VIN_SYS_5V0.
+// The inputs of a Jetson AGX Orin module, which has no meter of the whole: their sum is its draw.
+// VDDQ_VDD2_1V8AO is part of VIN_SYS_5V0, as published descriptions of the rails have it; not checked on a board.
 constexpr const char* kModuleRails[] = {"VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"};
 constexpr std::string_view kNotConnected = "NC";  // how NVIDIA labels an input that no rail goes to
 

@@ -75,23 +75,40 @@ class Crew:
         self._converting = 0
         self._alarms: list[tuple[float, str]] = []
         self._stop = threading.Event()
+        self._over = threading.Event()
         self._broken: BaseException | None = None
 
     def run(self) -> None:
         """Works until nothing is left that can be done. Raises what broke the sweep as a whole (a store that
         cannot be written), and KeyboardInterrupt; jobs that were under way are then as if never begun.
         """
+        # Ctrl-C falls on the caller's thread. That one only waits, so no decision is torn in its middle.
+        decider = threading.Thread(target=self._decide, name="sweep", daemon=True)
+        try:
+            decider.start()
+            self._over.wait()
+        finally:
+            self._stop.set()
+            self._reports.put(lambda: None)  # it may be waiting for one
+            self._over.wait(_LAST_WORDS_S + 1)
+        if self._broken is not None:
+            raise self._broken
+
+    def _decide(self) -> None:
         try:
             self._begin_conversions()
             for device in self._board.devices:
                 self._offer(device)
             while not self._board.over:
                 self._next_report()()
-                if self._broken is not None:
-                    raise self._broken
+                if self._stop.is_set():
+                    break
                 self._begin_conversions()
+        except BaseException as error:
+            self._broken = error
         finally:
             self._end()
+            self._over.set()
 
     def _next_report(self) -> Callable[[], None]:
         timeout_s = None
@@ -232,8 +249,9 @@ class Crew:
             self._teller.tell("device_cooling", device=device, temperature_c=temperature_c)
         self._offer(device)
 
-    def _break(self, error: BaseException) -> None:
-        self._broken = error
+    @staticmethod
+    def _break(error: BaseException) -> None:
+        raise error
 
     def _end(self) -> None:
         """Ends the threads: at once where they wait, at their job's next word where they work."""

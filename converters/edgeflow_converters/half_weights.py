@@ -31,6 +31,21 @@ def fits_half(weights: NDArray[Any]) -> bool:
     return norm == 0.0 or float(np.linalg.norm(half - weights)) / norm <= _MAX_ERROR
 
 
+def round_weights_to_half(model: onnx.ModelProto) -> None:
+    """Change `model` in place: float32 weights that fit float16 become the nearest numbers that it holds, and
+    stay float32. For tools that cut them to float16 by themselves."""
+    import numpy as np
+    import onnx
+    from onnx import numpy_helper
+
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor)
+            if values.size >= _MIN_ELEMENTS and fits_half(values):
+                rounded = values.astype(np.float16).astype(np.float32)
+                tensor.CopyFrom(numpy_helper.from_array(rounded, tensor.name))
+
+
 def store_weights_as_half(model: onnx.ModelProto) -> list[str]:
     """Change `model` in place; returns the names of the weights that stay float32 because they do not fit."""
     import numpy as np

@@ -17,6 +17,7 @@ from edgeflow_converters.cache import Cache
 from edgeflow_converters.check import Tolerance, Verdict, compare, tolerance_for
 from edgeflow_converters.errors import (
     CacheUnwritable,
+    CalibrationMissing,
     ConverterFailed,
     ConverterTimeout,
     NumericsDisagree,
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 # Part of every artifact's key: raise it when a change here makes other artifacts of the same request.
 CONVERTER_VERSION = "1"
 
+CALIBRATED = "int8"
+"""The precision that needs calibration inputs."""
+
 _FULL_BELOW_BYTES = 1 << 20
 _RANDOM_OPS = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
@@ -58,8 +62,9 @@ def convert(
     `tools_root` (default: `cache_root`/tools).
 
     Raises a ConvertError: UnknownTarget and NotOffered for the runtime and precision, ModelUnreadable,
-    ShapeMismatch and UnsupportedModel for the model, ToolMissing, ConverterFailed, NumericsDisagree when the
-    product is not what the model is, CacheUnwritable. Nothing is committed unless it is verified.
+    ShapeMismatch and UnsupportedModel for the model, CalibrationMissing for int8 without real inputs,
+    ToolMissing, ConverterFailed, NumericsDisagree when the product is not what the model is, CacheUnwritable.
+    Nothing is committed unless it is verified.
     """
     precision.lookup(request.runtime, request.precision)
     progress("inspect")
@@ -71,6 +76,9 @@ def convert(
             "no samples were given to verify the product with", hint="give at least one input set"
         )
     require_samples_fit(request.samples, info.inputs, shapes)
+    if request.precision == CALIBRATED:
+        _require_calibration(request)
+        require_samples_fit(request.calibration, info.inputs, shapes)
     _require_deterministic(info)
     target = get_target(request.runtime, tools_root or cache_root / "tools")
     target.requires(request, info)
@@ -230,6 +238,19 @@ def _require_space(work: Path) -> None:
         )
 
 
+def _require_calibration(request: ConvertRequest) -> None:
+    if request.calibration:
+        return
+    hint = "give the recipe real inputs: samples, or calibration: {data: FOLDER}"
+    if (request.runtime, "int8-dynamic") in precision.OFFERED:
+        hint += "; or use --precision int8-dynamic, which needs none"
+    raise CalibrationMissing(
+        f"{request.runtime} {request.precision} of {request.source.name} needs real inputs to calibrate "
+        "with, and there are none",
+        hint=hint,
+    )
+
+
 def _require_deterministic(info: ModelInfo) -> None:
     random = sorted(_RANDOM_OPS & set(info.op_counts))
     if random:
@@ -250,17 +271,24 @@ def _key(
     target: Converter,
     tolerance: Tolerance,
 ) -> str:
+    # Only where it shapes the product: other artifacts stay valid when the calibration data changes.
+    cell = precision.lookup(request.runtime, request.precision)
+    calibration = (
+        {"calibration": digest.of_samples(request.calibration)} if request.precision == CALIBRATED else {}
+    )
     return digest.of_json(
         {
             "converter": CONVERTER_VERSION,
             "source": info.sha256,
             "shapes": {name: list(shape) for name, shape in shapes.items()},
             "runtime": request.runtime,
-            "precision": request.precision,
+            "precision": [request.precision, cell.weights_dtype, cell.compute_dtype],
+            "flags": dict(cell.runtime_flags),
             "options": dict(request.options),
             "tools": {**_tool_versions(), **target.versions()},
             "samples": digest.of_samples(request.samples),
             "tolerance": tolerance.to_json(),
             "top1_outputs": list(request.top1_outputs),
+            **calibration,
         }
     )

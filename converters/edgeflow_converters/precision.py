@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -49,7 +50,16 @@ _NCNN_FP16 = _flags(
     use_bf16_storage=False,
     **_NCNN_INT8_OFF,
 )
+# XNNPACK computes float32 in float32, and 8 bits in 8 bits; off, LiteRT's own kernels do.
+_TFLITE = _flags(xnnpack=True)
 _ORT = _flags(graph_optimization_level="all")
+# MNN: precision low computes in fp16 on ARMv8.2. Memory low would quantize each layer's input as it comes if
+# MNN were built for it, which its wheels are not: "normal" widens 8-bit weights on every device.
+_MNN_FP32 = _flags(precision="high", memory="normal", power="normal")
+_MNN_FP16 = _flags(precision="low", memory="normal", power="normal")
+# OpenVINO takes the fastest arithmetic of the CPU (bf16, fp16) unless told otherwise. Told f16, which some
+# x86 CPUs compute in too, it agreed on one of the zoo's nine models.
+_OPENVINO_FP32 = _flags(inference_precision_hint="f32", performance_hint="LATENCY")
 
 OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
     {
@@ -59,6 +69,22 @@ OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
         ("onnxruntime", "fp32"): Precision("fp32", "fp32", _ORT),
         # The CPU provider has next to no fp16 kernels: weights are stored as fp16 and widened once, at load.
         ("onnxruntime", "fp16"): Precision("fp16", "fp32", _ORT),
+        ("onnxruntime", "int8"): Precision("int8", "int8", _ORT),
+        ("onnxruntime", "int8-dynamic"): Precision("int8", "int8, activations quantized as they come", _ORT),
+        ("mnn", "fp32"): Precision("fp32", "fp32", _MNN_FP32),
+        ("mnn", "fp16"): Precision("fp16", "fp16 where the CPU has it, else fp32", _MNN_FP16),
+        ("mnn", "int8"): Precision("int8", "int8", _MNN_FP32),
+        ("openvino", "fp32"): Precision("fp32", "fp32", _OPENVINO_FP32),
+        ("openvino", "fp16"): Precision("fp16", "fp32", _OPENVINO_FP32),
+        ("openvino", "int8"): Precision("int8", "int8", _OPENVINO_FP32),
+        ("openvino", "int8-dynamic"): Precision("int8", "fp32", _OPENVINO_FP32),
+        ("mnn", "int8-dynamic"): Precision("int8", "fp32", _MNN_FP32),
+        ("tflite", "fp32"): Precision("fp32", "fp32", _TFLITE),
+        # LiteRT widens half-precision weights once, when it loads the model.
+        ("tflite", "fp16"): Precision("fp16", "fp32", _TFLITE),
+        ("tflite", "int8"): Precision("int8", "int8", _TFLITE),
+        # Weights are stored as int8; what meets them is quantized while it runs, by the range that it has.
+        ("tflite", "int8-dynamic"): Precision("int8", "int8", _TFLITE),
     }
 )
 
@@ -66,12 +92,10 @@ _NOT_OFFERED: Mapping[tuple[str, str], str] = MappingProxyType(
     {
         ("ncnn", "int8"): "the ncnn package has no quantiser, and edgeflow has no int8 writer for ncnn yet",
         ("ncnn", "int8-dynamic"): "ncnn quantises weights and activations together, never weights alone",
-        ("onnxruntime", "int8"): "static quantisation needs calibration, which this version does not do",
-        ("onnxruntime", "int8-dynamic"): "weight quantisation for ONNX Runtime is not in this version",
     }
 )
 
-_NOT_IN_THIS_VERSION = ("mnn", "openvino", "paddlelite", "snpe", "tflite")
+_NOT_IN_THIS_VERSION = ("paddlelite", "snpe")
 
 RUNTIMES = tuple(sorted({runtime for runtime, _ in OFFERED}))
 
@@ -88,9 +112,12 @@ def lookup(runtime: str, precision: str) -> Precision:
             hint=f"use one of: {', '.join(RUNTIMES)}",
         )
     if runtime not in RUNTIMES:
+        known = sorted((*RUNTIMES, *_NOT_IN_THIS_VERSION))
+        near = difflib.get_close_matches(runtime.casefold(), known, n=1)
+        guess = f"; did you mean '{near[0]}'?" if near else ""
         raise UnknownTarget(
-            f"unknown runtime {runtime!r}",
-            hint=f"known runtimes: {', '.join(sorted((*RUNTIMES, *_NOT_IN_THIS_VERSION)))}",
+            f"unknown runtime {runtime!r}{guess}",
+            hint=f"known runtimes: {', '.join(known)}",
         )
     if precision not in PRECISIONS:
         raise UnknownTarget(

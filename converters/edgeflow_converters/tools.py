@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 from edgeflow_converters import tool
 from edgeflow_converters.base import ProgressFn, ToolStatus
-from edgeflow_converters.errors import CacheUnwritable, ConverterFailed, ToolMissing
+from edgeflow_converters.errors import ConverterFailed, ToolMissing
+from edgeflow_converters.packages import fill_once
 
 PNNX_VERSION = "20261020"
 _FETCH_TIMEOUT_S = 900.0
@@ -28,10 +27,13 @@ def pnnx_fetch_command(tools_root: Path) -> list[str]:
     The wheel declares torch (5 GB) as a requirement, but the executable inside is self-contained: hence
     --no-deps and a folder of its own instead of an environment.
     """
-    target = tools_root / f"pnnx-{PNNX_VERSION}"
+    return _pip_command(tools_root / f"pnnx-{PNNX_VERSION}")
+
+
+def _pip_command(folder: Path) -> list[str]:
     return [
         sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps",
-        "--no-compile", "--target", str(target), f"pnnx=={PNNX_VERSION}",
+        "--no-compile", "--target", str(folder), f"pnnx=={PNNX_VERSION}",
     ]  # fmt: skip
 
 
@@ -58,32 +60,25 @@ def ensure_pnnx(tools_root: Path, progress: ProgressFn) -> Path:
     if _is_executable(executable):
         return executable
     progress(f"fetch pnnx {PNNX_VERSION}")
-    try:
-        tools_root.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix="pnnx-", dir=tools_root))
-    except OSError as error:
-        raise CacheUnwritable(f"cannot write the tools folder {tools_root}: {error.strerror}") from error
-    try:
-        command = pnnx_fetch_command(staging)
+
+    def fill(folder: Path) -> None:
+        command = _pip_command(folder)
         try:
-            tool.run_checked(command, name="pip", cwd=staging, timeout_s=_FETCH_TIMEOUT_S)
+            tool.run_checked(command, name="pip", cwd=folder.parent, timeout_s=_FETCH_TIMEOUT_S)
         except ConverterFailed as error:
             raise _missing(tools_root, error.message, error.log) from error
-        fetched = pnnx_path(staging)
+        fetched = folder / "pnnx" / "pnnx"
         if not fetched.is_file():
             raise _missing(tools_root, "the package holds no executable for this platform", "")
         fetched.chmod(0o755)
-        try:
-            fetched.parent.parent.rename(executable.parent.parent)
-        except OSError:
-            if not _is_executable(executable):  # not the other process's finished copy
-                raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+
+    fill_once(executable.parent.parent, executable, fill)
     return executable
 
 
 def _missing(tools_root: Path, reason: str, log: str) -> ToolMissing:
+    if any(word in log.lower() for word in ("connection", "retrying", "resolve", "timed out", "proxy")):
+        reason = "the package index cannot be reached"  # pip's last line blames the package
     return ToolMissing(
         f"pnnx {PNNX_VERSION} could not be fetched for {platform.system()} {platform.machine()}: {reason}",
         hint=f"check the network, or run: {' '.join(pnnx_fetch_command(tools_root))}",

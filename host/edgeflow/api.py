@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from edgeflow.deploy.request import DeployRequest
 from edgeflow.progress import Progress, Silent
+from edgeflow.sweep.request import SweepRequest
 
 if TYPE_CHECKING:
     from edgeflow.config.devices import AgentKind
     from edgeflow.deploy.result import DeployResult
+    from edgeflow.sweep.events import Listener
     from edgeflow.workspace import Workspace
 
 __all__ = [
     "DeployRequest",
+    "SweepRequest",
     "agent_build",
     "agent_bundle",
     "agent_install",
@@ -29,10 +32,12 @@ __all__ = [
     "agent_stop",
     "agent_uninstall",
     "check_devices",
+    "compare",
     "convert",
     "deploy",
     "device_facts",
     "doctor",
+    "export_parquet",
     "export_results",
     "init_recipe",
     "lab_authorize",
@@ -46,6 +51,9 @@ __all__ = [
     "run",
     "scan_devices",
     "show_result",
+    "show_sweep",
+    "sweep",
+    "sweep_plan",
     "toolchain_doctor",
     "toolchain_install",
     "toolchain_list",
@@ -63,6 +71,22 @@ def deploy(request: DeployRequest, workspace: Workspace, progress: Progress = _S
     from edgeflow.deploy import pipeline
 
     return pipeline.deploy(request, workspace, progress)
+
+
+def sweep(request: SweepRequest, workspace: Workspace, listeners: Sequence[Listener] = ()) -> Document:
+    """Runs a sweep, or what is missing of one (schema edgeflow.sweep/1). A job that fails is in the document,
+    not an exception; `listeners` are told what happens.
+    """
+    from edgeflow.sweep import sweep as sweeps
+
+    return sweeps.sweep_document(request, workspace, listeners)
+
+
+def sweep_plan(request: SweepRequest, workspace: Workspace) -> Document:
+    """What a plan comes to: cells, those left out, an estimate (schema edgeflow.sweep-plan/1)."""
+    from edgeflow.sweep import sweep as sweeps
+
+    return sweeps.plan_document(request, workspace)
 
 
 def run(
@@ -205,7 +229,7 @@ def agent_bundle(
 
 
 def toolchain_list(workspace: Workspace, progress: Progress = _SILENT) -> Document:
-    """Targets, compilers and runtimes of the native agent (schema edgeflow.toolchain/1)."""
+    """What the native agent is built from, and the converters' tools (schema edgeflow.toolchain/1)."""
     from edgeflow.toolchain import documents
 
     return documents.list_document(workspace, progress)
@@ -217,15 +241,20 @@ def toolchain_install(
     compiler: str,
     workspace: Workspace,
     progress: Progress = _SILENT,
+    *,
+    tools: Sequence[str] = (),
 ) -> Document:
-    """Brings what building needs and is not there (schema edgeflow.toolchain-install/1)."""
+    """Brings what building needs and is not there, or the named converters' tools.
+
+    Schema edgeflow.toolchain-install/1.
+    """
     from edgeflow.toolchain import documents
 
-    return documents.install_document(targets, runtimes, compiler, workspace, progress)
+    return documents.install_document(tools, targets, runtimes, compiler, workspace, progress)
 
 
 def toolchain_doctor(workspace: Workspace, progress: Progress = _SILENT) -> Document:
-    """What building needs, part by part (schema edgeflow.doctor/1)."""
+    """What building and converting need, part by part (schema edgeflow.doctor/1)."""
     from edgeflow.toolchain import documents
 
     return documents.doctor_document(workspace, progress)
@@ -346,9 +375,28 @@ def zoo_path(name: str, workspace: Workspace) -> Document:
     return documents.path_document(name, workspace.home)
 
 
+def compare(
+    a: str, b: str, workspace: Workspace, *, fail_on: float | None = None, allow_missing: bool = False
+) -> Document:
+    """Medians of the same cells of two results, sweeps or exported files (schema edgeflow.compare/1)."""
+    from edgeflow.compare import documents
+
+    return documents.compare_document(
+        a, b, workspace.store_path, workspace.cwd, fail_on=fail_on, allow_missing=allow_missing
+    )
+
+
+def show_sweep(sweep_id: str, workspace: Workspace) -> Document:
+    """A sweep as the store has it, by id, the beginning of one, or "last" (schema edgeflow.sweep/1)."""
+    from edgeflow.sweep import sweep as sweeps
+
+    return sweeps.stored_document(sweep_id, workspace)
+
+
 def list_results(
     workspace: Workspace,
     *,
+    sweep: str | None = None,
     device: str | None = None,
     runtime: str | None = None,
     model: str | None = None,
@@ -357,7 +405,7 @@ def list_results(
     """Stored results, the newest first (schema edgeflow.result-list/1)."""
     from edgeflow.store import documents
 
-    return documents.list_document(workspace.store_path, _filters(device, runtime, model), limit)
+    return documents.list_document(workspace.store_path, _filters(device, runtime, model, sweep), limit)
 
 
 def show_result(result_id: str, workspace: Workspace) -> Document:
@@ -371,6 +419,7 @@ def export_results(
     workspace: Workspace,
     file_format: str,
     *,
+    sweep: str | None = None,
     device: str | None = None,
     runtime: str | None = None,
     model: str | None = None,
@@ -379,7 +428,24 @@ def export_results(
     """Results as CSV (a row each) or JSON (schema edgeflow.results/1, with raw samples)."""
     from edgeflow.store import documents
 
-    return documents.export_text(workspace.store_path, file_format, _filters(device, runtime, model), limit)
+    filters = _filters(device, runtime, model, sweep)
+    return documents.export_text(workspace.store_path, file_format, filters, limit)
+
+
+def export_parquet(
+    workspace: Workspace,
+    output: Path,
+    *,
+    sweep: str | None = None,
+    device: str | None = None,
+    runtime: str | None = None,
+    model: str | None = None,
+    limit: int | None = None,
+) -> None:
+    """Results as a Parquet file, a row each with its raw samples. Raises ToolMissingError without pyarrow."""
+    from edgeflow.store import parquet
+
+    parquet.export(workspace.store_path, output, _filters(device, runtime, model, sweep), limit)
 
 
 def doctor(workspace: Workspace) -> Document:
@@ -389,6 +455,8 @@ def doctor(workspace: Workspace) -> Document:
     return health.doctor_document(workspace)
 
 
-def _filters(device: str | None, runtime: str | None, model: str | None) -> Mapping[str, str]:
-    given = {"device": device, "runtime": runtime, "model": model}
+def _filters(
+    device: str | None, runtime: str | None, model: str | None, sweep: str | None
+) -> Mapping[str, str]:
+    given = {"device": device, "runtime": runtime, "model": model, "sweep": sweep}
     return {name: value for name, value in given.items() if value is not None}

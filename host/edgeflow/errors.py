@@ -9,10 +9,12 @@ class EdgeflowError(Exception):
     """Base of every error a user may see.
 
     `message` says what failed and on which device or file; `hint` says what to do next; `detail` holds
-    the words of a tool or a traceback of the device, shown with --debug.
+    the words of a tool or a traceback of the device, shown with --debug. `code` is the wire protocol's error
+    code (agent/PROTOCOL.md) where an agent told it, else empty.
     """
 
     exit_code: ClassVar[int] = 1
+    code: str = ""
 
     def __init__(self, message: str, *, hint: str = "", detail: str = "") -> None:
         super().__init__(message)
@@ -52,10 +54,7 @@ class ToolMissingError(EdgeflowError):
 
 
 class AgentError(EdgeflowError):
-    """The runtime or the agent crashed, broke the protocol, or ran out of time.
-
-    `code` is the wire protocol's error code (agent/PROTOCOL.md).
-    """
+    """The runtime or the agent crashed, broke the protocol, or ran out of time."""
 
     exit_code = 7
 

@@ -62,6 +62,13 @@ def test_doctor_names_every_part(fresh_edgeflow: Callable[..., Any]) -> None:
     assert {"home", "store", "runtime ncnn", "runtime onnxruntime"} <= names
 
 
+def test_doctor_is_content_with_a_fresh_installation(fresh_edgeflow: Callable[..., Any]) -> None:
+    """What the first use fetches, or what only devices need, is no fault of the installation."""
+    done = fresh_edgeflow("doctor")
+    assert done.code == 0, done.out
+    assert "missing" not in done.out
+
+
 def test_devices_check_tells_the_cure_and_exits_3(edgeflow: Callable[..., Any], tmp_path: Any) -> None:
     fleet = tmp_path / "fleet.yaml"
     fleet.write_text("devices:\n  board: {transport: local, python: /nonexistent/python3}\n")

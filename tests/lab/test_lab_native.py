@@ -88,11 +88,14 @@ def test_a_phone_runs_a_model_and_gets_nothing_twice(built: Path, phone: AdbTran
     assert second["runtime"]["site"] == first["runtime"]["site"]
 
 
-def test_a_vendors_library_runs_on_the_c_library_that_it_brings(built: Path, phone: AdbTransport) -> None:
+@pytest.mark.parametrize("runtime", ["onnxruntime", "tflite", "mnn"])
+def test_a_vendors_library_runs_on_the_c_library_that_it_brings(
+    built: Path, phone: AdbTransport, runtime: str
+) -> None:
     """Android has no glibc: the worker is started through the loader that was pushed beside it."""
-    result = deploy(built, PHONE, "onnxruntime")
+    result = deploy(built, PHONE, runtime)
     held_to_account(result, "arm64-v8a")
-    assert result["runtime"]["name"] == "onnxruntime"
+    assert result["runtime"]["name"] == runtime
 
 
 def test_the_daemons_life_on_a_phone(built: Path, phone: AdbTransport) -> None:

@@ -13,6 +13,7 @@
 #include "core/recorder.h"
 #include "core/sampler.h"
 #include "core/sysinfo.h"
+#include "worker/backends/paddlelite_model.h"
 #include "worker/bench.h"
 #include "worker/stats.h"
 
@@ -53,6 +54,16 @@ class PlayedModel : public Backend {
   std::vector<int64_t> durations_ns_;
   size_t runs_ = 0;
 };
+
+Json paddlelite_model_of(const std::string& path) {
+  const paddlelite::Model model = paddlelite::read_model(path);
+  Json kernels = Json::Array(), inputs = Json::Object();
+  for (const paddlelite::Kernel& each : model.kernels) {
+    kernels.push_back(Json::Array{each.operation, each.target, each.precision});
+  }
+  for (const auto& [name, shape] : model.inputs) inputs[name] = array(shape);
+  return Json::Object{{"kernels", kernels}, {"inputs", inputs}, {"compute_dtype", paddlelite::compute_dtype(model)}};
+}
 
 Json bench_of(const Json& request) {
   PlayedModel model(numbers(request["durations_ns"]));
@@ -133,6 +144,7 @@ class Peer {
     if (name == "rank") return ci95_rank(static_cast<size_t>(request["count"].as_integer()));
     if (name == "half_width") return or_null(relative_half_width(numbers(request["samples"])));
     if (name == "bench") return bench_of(request);
+    if (name == "paddlelite_model") return paddlelite_model_of(request["path"].as_string());
     if (name == "repeat") return repeat_of(request);
     if (name == "sysinfo") return sysinfo_of(request);
     if (name == "discharge") return discharge_of(request);

@@ -1,10 +1,11 @@
-"""Stores a model's weights as float16. Spec: source, out. Answer: islands."""
+"""Stores a model's weights as float16, or rounds them to it. Spec: source, out, keep_fp32 (optional). Answer:
+islands."""
 
 from __future__ import annotations
 
 import sys
 
-from edgeflow_converters.half_weights import store_weights_as_half
+from edgeflow_converters.half_weights import round_weights_to_half, store_weights_as_half
 from edgeflow_converters.runners.process import Json, serve
 
 
@@ -12,7 +13,11 @@ def work(spec: Json) -> Json:
     import onnx
 
     model = onnx.load(spec["source"])
-    islands = store_weights_as_half(model)
+    islands: list[str] = []
+    if spec.get("keep_fp32"):
+        round_weights_to_half(model)
+    else:
+        islands = store_weights_as_half(model)
     onnx.save(model, spec["out"])
     return {"islands": islands}
 

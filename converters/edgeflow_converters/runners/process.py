@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgeflow_converters import errors, tool
 from edgeflow_converters.cache import NO_SPACE
 from edgeflow_converters.errors import ConverterFailed, ConvertError
+from edgeflow_converters.packages import python_path
 
 Json = dict[str, Any]
 
@@ -40,8 +41,17 @@ def serve(work: Callable[[Json], Json]) -> int:
     return 0
 
 
-def call(runner: str, spec: Mapping[str, Any], *, what: str, cwd: Path, timeout_s: float) -> Json:
-    """Run a runner in `cwd` and return its answer. `what` names the work in error messages.
+def call(
+    runner: str,
+    spec: Mapping[str, Any],
+    *,
+    what: str,
+    cwd: Path,
+    timeout_s: float,
+    packages: Sequence[Path] = (),
+) -> Json:
+    """Run a runner in `cwd` and return its answer. `what` names the work in error messages; `packages` are
+    folders that it imports from first.
 
     Raises the ConvertError that the runner met, or ConverterFailed if it crashed, hung or said nothing.
     """
@@ -49,7 +59,8 @@ def call(runner: str, spec: Mapping[str, Any], *, what: str, cwd: Path, timeout_
     spec_path.write_text(json.dumps(spec))
     result_path.unlink(missing_ok=True)
     argv = [sys.executable, "-P", "-m", f"{__package__}.{runner}", str(spec_path), str(result_path)]
-    finished = tool.run(argv, name=runner, cwd=cwd, timeout_s=timeout_s)
+    env = python_path(packages) if packages else None
+    finished = tool.run(argv, name=runner, cwd=cwd, timeout_s=timeout_s, env=env)
     if finished.returncode != 0 or not result_path.is_file():
         raise ConverterFailed(
             f"{what} {tool.how_it_ended(finished.returncode)}{tool.last_words(finished.log)}",

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 def get_target(name: str, tools_root: Path) -> Converter:
     """The converter for runtime `name`. External tools live in `tools_root`. Raises UnknownTarget."""
+    if name == "mnn":
+        from edgeflow_converters.targets.mnn import MnnConverter
+
+        return MnnConverter(tools_root)
     if name == "ncnn":
         from edgeflow_converters.targets.ncnn import NcnnConverter
 
@@ -22,4 +26,12 @@ def get_target(name: str, tools_root: Path) -> Converter:
         from edgeflow_converters.targets.onnxruntime import OnnxruntimeConverter
 
         return OnnxruntimeConverter()
+    if name == "openvino":
+        from edgeflow_converters.targets.openvino import OpenvinoConverter
+
+        return OpenvinoConverter(tools_root)
+    if name == "tflite":
+        from edgeflow_converters.targets.tflite import TfliteConverter
+
+        return TfliteConverter(tools_root)
     raise UnknownTarget(f"no converter for runtime {name!r}", hint=f"known: {', '.join(RUNTIMES)}")

@@ -14,17 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow_converters import precision, tool, tools
-from edgeflow_converters.arrays import save_sets
 from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
 from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
 from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
 from edgeflow_converters.runners import process
-from edgeflow_converters.targets import ncnn_param, ncnn_weights
+from edgeflow_converters.targets import half_range, ncnn_param, ncnn_weights
 from edgeflow_converters.tensors import TensorSpec
 
 _PARAM, _BIN = "model.param", "model.bin"
 _MAX_MAT_DIMS = 4
-_LARGEST_HALF = 65504.0
 
 
 class NcnnConverter:
@@ -106,7 +104,7 @@ class NcnnConverter:
         notes: tuple[str, ...] = ()
         if cell.weights_dtype == "fp16":
             notes = _store_as_half(layers, out)
-            overflow = _overflow(request, work)
+            overflow = half_range.overflow(request, work)
             if overflow:
                 cell = replace(cell, compute_dtype="fp32", runtime_flags=_flags_of_fp32())
                 notes = (*notes, overflow)
@@ -168,20 +166,6 @@ def _store_as_half(layers: list[ncnn_param.Layer], folder: Path) -> tuple[str, .
     if half.islands:
         notes.append(f"these layers stay fp32, their weights do not fit fp16: {', '.join(half.islands)}")
     return tuple(notes)
-
-
-def _overflow(request: ConvertRequest, work: Path) -> str:
-    """Why this model must not be computed in float16; "" if its values fit on two of the samples."""
-    save_sets(work / "range-samples.npz", request.samples[:2])
-    spec = {"model": str(request.source), "samples": str(work / "range-samples.npz")}
-    what = "looking up the range of values"
-    answer = process.call("activation_range", spec, what=what, cwd=work, timeout_s=request.timeout_s)
-    if answer["largest"] <= _LARGEST_HALF:
-        return ""
-    return (
-        f"computed in fp32: {answer['tensor']!r} reaches {answer['largest']:.3g}, "
-        f"beyond fp16's {_LARGEST_HALF:.0f}"
-    )
 
 
 def _flags_of_fp32() -> Mapping[str, bool | int | str]:

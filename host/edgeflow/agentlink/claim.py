@@ -32,10 +32,12 @@ def claim(home: Path, device: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
-            raise DeviceError(
+            busy = DeviceError(
                 f"{device}: the device is busy: your own edgeflow, {holder or 'another process'}",
                 hint="wait for it, or end it",
-            ) from error
+            )
+            busy.code = "busy"
+            raise busy from error
         os.ftruncate(descriptor, 0)
         since = datetime.now(UTC).isoformat(timespec="seconds")
         os.pwrite(descriptor, f"process {os.getpid()}, since {since}\n".encode(), 0)

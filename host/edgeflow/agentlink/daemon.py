@@ -221,6 +221,8 @@ def _agent_on(
 def _installed(
     device: Device, workspace: Workspace, progress: Progress, wanted: AgentKind | None
 ) -> InstalledAgent:
+    if device.which:
+        progress.note(device.which)
     choice = choose_agent(device, None, workspace, progress, wanted=wanted)
     tell(choice, device, None, progress)
     return install_agent(device, workspace, choice.products)[0]

@@ -39,7 +39,9 @@ def fault(error: Mapping[str, Any], *, device: str, runtime: str = "") -> Edgefl
     known = _CLASSES.get(code)
     if known is None:
         return AgentError(message, code=code, hint=hint, detail=detail)
-    return known(message, hint=hint, detail=detail)
+    told = known(message, hint=hint, detail=detail)
+    told.code = code
+    return told
 
 
 def _detail_text(detail: object) -> str:

@@ -34,6 +34,9 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
 _MAX_LOSSES = 5  # of one request: a link that drops each time is not worth more
 _LAST_WORDS_S = 3.0
 
+LINK_LOST = "link_lost"
+"""The code of the DeviceError for a link that did not come back in time, or took a job with it."""
+
 
 class Reattaching:
     """Calls to the device's daemon where one runs, else to a core of its own (Hello.carrier).
@@ -153,7 +156,7 @@ class Reattaching:
                 alive = self._attach_again()
             except (DeviceError, AgentError) as error:
                 if time.monotonic() - started + pause_s > self._patience_s:
-                    raise DeviceError(
+                    raise _link_lost(
                         f"{device}: the link was lost and did not come back within {self._patience_s:g} s: "
                         f"{error.message.removeprefix(f'{device}: ')}",
                         hint="check the device and its network; its daemon ends the job by itself",
@@ -194,13 +197,13 @@ class Reattaching:
         try:
             self._agent.transport.run(["true"], timeout_s=CALL_TIMEOUT_S)
         except DeviceError as error:
-            return DeviceError(
+            return _link_lost(
                 f"{error.message}; the job is lost",
                 hint=f"{error.hint}; then {hint}" if error.hint else hint,
                 detail=error.detail,
             )
         if lost.by_link:
-            return DeviceError(message, hint=hint, detail=lost.detail)
+            return _link_lost(message, hint=hint, detail=lost.detail)
         return AgentError(message, hint=hint, detail=lost.detail)
 
     def _started_anew(self, error: AgentError) -> AgentError:
@@ -250,3 +253,9 @@ class Reattaching:
             session, self._session = self._session, None
             with suppress(EdgeflowError):
                 session.close()
+
+
+def _link_lost(message: str, *, hint: str, detail: str) -> DeviceError:
+    error = DeviceError(message, hint=hint, detail=detail)
+    error.code = LINK_LOST
+    return error

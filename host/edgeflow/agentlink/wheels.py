@@ -27,7 +27,7 @@ _TIMEOUT_S = 900.0
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
 """Machine -> minor version of the oldest glibc 2 that wheels are made for (PEP 600)."""
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
-_NOT_FOR_MUSL = ("onnxruntime",)
+_NOT_FOR_MUSL = ("mnn", "onnxruntime", "openvino")
 _UNREACHED = ("after connection broken", "could not fetch url", "connection error", "ssl certificate")
 """What pip says of an index that it cannot reach, before it says that it found nothing there."""
 
@@ -69,7 +69,12 @@ class WheelSet:
 
 
 def host_version(runtime: str) -> str | None:
-    """The version of the runtime in this host's Python, which verifies artifacts; None without."""
+    """The version of the runtime that verifies artifacts here: the one that the converters fetch, else this
+    Python's; None without."""
+    from edgeflow_converters.packages import RUNTIME_PINS
+
+    if runtime in RUNTIME_PINS:
+        return RUNTIME_PINS[runtime]
     package = REGISTRY[runtime].package
     try:
         return None if package is None else installed_version(package)
@@ -154,8 +159,9 @@ def _machine_of(facts: DeviceFacts) -> str:
 
 def _wheel_set(runtime: str, package: str, folder: Path) -> WheelSet:
     files = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in sorted(folder.glob("*.whl"))}
-    # NAME-VERSION-…, in the spelling of PEP 427
-    (version,) = {path.name.split("-")[1] for path in files.values() if path.name.startswith(f"{package}-")}
+    # NAME-VERSION-…, in the spelling of PEP 427 but for its case: MNN comes as mnn.
+    prefix = f"{package}-".lower()
+    (version,) = {path.name.split("-")[1] for path in files.values() if path.name.lower().startswith(prefix)}
     return WheelSet(runtime, version, files)
 
 

@@ -89,6 +89,20 @@ def conditions_of(
     )
 
 
+def hottest_cpu_zone(zones: Iterable[tuple[str, str]]) -> float | None:
+    """The hottest of zones given as (type, thousandths of a degree Celsius), the CPU's where there are such.
+
+    What is no number, or no temperature that a device can have, is passed over.
+    """
+    read = [
+        (kind, int(value) / 1000)
+        for kind, value in zones
+        if value.lstrip("-").isdecimal() and 0 < int(value) < 200_000
+    ]
+    chosen = [value for kind, value in read if any(word in kind.lower() for word in _CPU_ZONES)]
+    return max(chosen or [value for kind, value in read if "batt" not in kind.lower()], default=None)
+
+
 Series = Sequence[float | None]
 
 

@@ -28,7 +28,11 @@ def build(
     compiler: CompilerOption = "auto",
     runtime_dir: Annotated[
         list[str] | None,
-        typer.Option("--runtime-dir", metavar="NAME=DIR", help="A runtime from a folder of yours."),
+        typer.Option(
+            "--runtime-dir",
+            metavar="NAME=PLACE",
+            help="A runtime from a folder, an archive or the URL of an archive of yours.",
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Copy the programs there.")] = None,
 ) -> None:
@@ -38,6 +42,7 @@ def build(
     Examples:
       edgeflow agent build --target android-arm64-static --runtime ncnn
       edgeflow agent build --target linux-armv7 --runtime ncnn --output out/
+      edgeflow agent build --target linux-aarch64 -r paddlelite --runtime-dir paddlelite=lite.tar.gz
     """
     from edgeflow import api
     from edgeflow.cli import render

@@ -34,7 +34,7 @@ def check(context: typer.Context, names: Names = None) -> None:
     with options.progress() as progress:
         document = api.check_devices(names or [], options.workspace(), progress)
     options.show(document, render.check_view)
-    if any(device["state"] != "ok" for device in document["devices"]):
+    if any(device["state"] == "problem" for device in document["devices"]):
         raise typer.Exit(3)
 
 

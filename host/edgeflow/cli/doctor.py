@@ -17,6 +17,8 @@ def doctor(context: typer.Context) -> None:
     options = options_of(context)
     document = api.doctor(options.workspace())
     options.show(document, render.doctor_view)
-    broken = [check["name"] for check in document["checks"] if not check["ready"]]
+    broken = [
+        check["name"] for check in document["checks"] if not check["ready"] and not check.get("optional")
+    ]
     if broken:
         raise typer.Exit(_UNWRITABLE if broken[0] in ("home", "store") else _TOOL_MISSING)

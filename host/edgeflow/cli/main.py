@@ -12,7 +12,21 @@ import typer
 from typer.exceptions import TyperException
 
 from edgeflow import __version__
-from edgeflow.cli import agent, convert, deploy, devices, doctor, init, lab, results, run, toolchain, zoo
+from edgeflow.cli import (
+    agent,
+    compare,
+    convert,
+    deploy,
+    devices,
+    doctor,
+    init,
+    lab,
+    results,
+    run,
+    sweep,
+    toolchain,
+    zoo,
+)
 from edgeflow.cli.console import report_error
 from edgeflow.cli.context import GLOBAL_HELP, GlobalOptions, split_globals
 from edgeflow.errors import EdgeflowError, UsageError
@@ -30,6 +44,8 @@ app.command("deploy")(deploy.deploy)
 app.command("run")(run.run)
 app.command("convert")(convert.convert)
 app.command("init")(init.init)
+app.command("sweep")(sweep.sweep)
+app.command("compare")(compare.compare)
 app.add_typer(devices.app, name="devices")
 app.add_typer(agent.app, name="agent")
 app.add_typer(toolchain.app, name="toolchain")

@@ -365,13 +365,13 @@ def agent_view(document: Document) -> RenderableType:
 
 def agent_build_view(document: Document) -> RenderableType:
     """What was built, where it lies, how large it is."""
-    state = "was built" if document["agent"]["cached"] else "built"
+    state = "already built" if document["agent"]["cached"] else "built"
     lines = [f"{document['target']}: agent {document['build']}, {document['compiler']['label']}"]
     lines.append(
         f"  agent  {bytes_text(document['agent']['size_bytes'])}  {state}  {document['agent']['path']}"
     )
     for runtime, worker in document["workers"].items():
-        state = "was built" if worker["cached"] else "built"
+        state = "already built" if worker["cached"] else "built"
         layers = f", {worker['layers']} layers" if worker["layers"] else ""
         lines.append(f"  {runtime} {worker['version']}{layers}  {state}")
         lines += [
@@ -392,15 +392,21 @@ def agent_bundle_view(document: Document) -> RenderableType:
 
 
 def toolchain_view(document: Document) -> RenderableType:
-    """Targets and runtimes of the native agent."""
+    """Targets and runtimes of the native agent, and the tools of converters."""
     targets = _table("target", "compiler", "try")
     for row in document["targets"]:
         targets.add_row(row["target"], row["compiler"] or _state("missing"), row["fix"])
-    runtimes = _table("runtime", "version", "licence", "targets")
+    runtimes = _table("runtime", "version", "licence", "targets", "yours to bring")
     for row in document["runtimes"]:
-        runtimes.add_row(row["runtime"], row["version"], row["licence"], ", ".join(row["targets"]))
+        yours = row["brought"] or row["bring"] or ""
+        runtimes.add_row(row["runtime"], row["version"], row["licence"], ", ".join(row["targets"]), yours)
+    tools = _table("tool", "what it does", "Python", "disk", "state", "try")
+    for row in document["tools"]:
+        python = f"{row['python'][0]} to {row['python'][-1]}"
+        state = _state("ready" if row["ready"] else "missing")
+        tools.add_row(row["tool"], row["what"], python, f"{row['disk_mb']} MB", state, row["fix"])
     where = f"builds in {document['builds']}; bundle: {document['bundle'] or 'none'}"
-    return Group(targets, Text(""), runtimes, Text(""), Text(where))
+    return Group(targets, Text(""), runtimes, Text(""), tools, Text(""), Text(where))
 
 
 def toolchain_install_view(document: Document) -> RenderableType:
@@ -448,9 +454,9 @@ def doctor_view(document: Document) -> RenderableType:
     """Each part of the installation, and the command that mends it."""
     table = _table("part", "state", "what", "try")
     for check in document["checks"]:
-        table.add_row(
-            check["name"], _state("ready" if check["ready"] else "missing"), check["what"], check["fix"]
-        )
+        absent = "optional" if check.get("optional") else "missing"
+        state = _state("ready" if check["ready"] else absent)
+        table.add_row(check["name"], state, check["what"], check["fix"])
     return table
 
 

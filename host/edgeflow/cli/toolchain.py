@@ -1,4 +1,4 @@
-"""`edgeflow toolchain`: what building the native agent needs."""
+"""`edgeflow toolchain`: what building the native agent needs, and the environments of converters."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import typer
 from edgeflow.cli.context import options_of
 from edgeflow.cli.options import CompilerOption
 
-app = typer.Typer(help="Compilers and runtimes that the native agent is built from.", no_args_is_help=True)
+app = typer.Typer(
+    help="Compilers and runtimes of the native agent, and the tools of converters.", no_args_is_help=True
+)
 
 _TOOL_MISSING = 6
 
 
 @app.command("list")
 def list_toolchain(context: typer.Context) -> None:
-    """Show the targets with their compilers, and the runtimes with their targets."""
+    """Show the targets with their compilers, the runtimes with their targets, and the converters' tools."""
     from edgeflow import api
     from edgeflow.cli import render
 
@@ -29,6 +31,10 @@ def list_toolchain(context: typer.Context) -> None:
 @app.command("install")
 def install(
     context: typer.Context,
+    tools: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TOOL]...", help="A converter's tool, by its name in 'toolchain list'."),
+    ] = None,
     target: Annotated[
         list[str] | None, typer.Option("--target", help="For this target; may be repeated. Default: all.")
     ] = None,
@@ -37,19 +43,27 @@ def install(
     ] = None,
     compiler: CompilerOption = "auto",
 ) -> None:
-    """Bring what is missing: CMake, a compiler (zig of PyPI), runtimes. Builds then need no network."""
+    """Bring what is missing: a converter's TOOL; without one: CMake, a compiler (zig of PyPI), runtimes.
+
+    Conversions and builds then need no network.
+    """
     from edgeflow import api
     from edgeflow.cli import render
 
     options = options_of(context)
     with options.progress() as progress:
-        document = api.toolchain_install(target or (), runtime or (), compiler, options.workspace(), progress)
+        document = api.toolchain_install(
+            target or (), runtime or (), compiler, options.workspace(), progress, tools=tools or ()
+        )
     options.show(document, render.toolchain_install_view)
 
 
 @app.command("doctor")
 def doctor(context: typer.Context) -> None:
-    """Check what building needs, and name the command that mends it. Exit 6 where something is missing."""
+    """Check what building and converting need, and name the command that mends it.
+
+    Exit 6 where something is missing.
+    """
     from edgeflow import api
     from edgeflow.cli import render
 

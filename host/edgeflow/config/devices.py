@@ -18,6 +18,7 @@ DEVICES_NAME = "devices.yaml"
 LOCAL = "local"
 ALL = "all"
 TAG_PREFIX = "tag:"
+LAB_PREFIX = "lab-"
 
 RUNTIMES = ("ncnn", "mnn", "tflite", "paddlelite", "snpe", "onnxruntime", "openvino", "null")
 """Every runtime name that a device may be limited to; `null` does nothing and measures overhead."""
@@ -82,6 +83,11 @@ class DeviceSpec(_Settings):
     serial: str | None = None
     description: str = ""
 
+    @property
+    def is_any_phone(self) -> bool:
+        """Whether it stands for the one phone that is connected, whichever that is."""
+        return self.transport == "adb" and self.serial is None and self.address is None
+
     @model_validator(mode="after")
     def _fits_transport(self) -> Self:
         for key in _BOUND_KEYS:
@@ -135,7 +141,14 @@ class Fleet:
         if name in self.devices:
             return self.devices[name]
         where = f"{self.source}: " if self.source else ""
-        hint = "" if self.source else f"no {DEVICES_NAME} was found; 'edgeflow devices scan' can write one"
+        hint = (
+            "" if self.source else f"no {DEVICES_NAME} was found; 'edgeflow devices scan --write' writes one"
+        )
+        if name.startswith(LAB_PREFIX):
+            hint = (
+                f"a device of the lab: edgeflow lab up {name}, then give its file: "
+                "--devices-file EDGEFLOW_HOME/lab/devices.yaml (`lab up` prints the path)"
+            )
         raise UsageError(f"{where}unknown device '{name}'; {did_you_mean(name, self.devices)}", hint=hint)
 
     def select(self, names: str | Iterable[str]) -> list[DeviceSpec]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from edgeflow.deploy import pipeline
 from edgeflow.deploy.request import DeployRequest
-from edgeflow.deploy.resolve import resolve
 from edgeflow.errors import UsageError
 from edgeflow.files import write_atomic
 from edgeflow.inputs.postprocess import is_probability, predict, softmax
@@ -36,7 +35,7 @@ def run_document(
     """The answers of one run (schema edgeflow.run/1): prediction where the recipe says what outputs mean,
     and every output's shape and range; all values go to `output` (.npz) if given.
     """
-    model = resolve(request.model, workspace, progress)
+    model = pipeline.resolve_for(request, workspace, progress)
     tensors = load_inputs(model.recipe, inputs, workspace.cwd)
     outputs = pipeline.run(request, model, tensors, workspace, progress)
     if output is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from edgeflow.deploy import null_model
 from edgeflow.errors import (
     ConversionError,
     EdgeflowError,
@@ -13,6 +14,7 @@ from edgeflow.errors import (
     ToolMissingError,
     UsageError,
 )
+from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from edgeflow.workspace import Workspace
     from edgeflow_converters.base import Artifact
     from edgeflow_converters.check import Tolerance
+    from edgeflow_converters.tensors import Tensors
 
 _REFERENCE_TIMEOUT_S = 600.0
 
@@ -39,6 +42,7 @@ def conversion_errors() -> Iterator[None]:
         (ce.ShapeMismatch, UsageError),
         (ce.UnknownTarget, UsageError),
         (ce.NotOffered, UsageError),
+        (ce.CalibrationMissing, UsageError),
         (ce.ToolMissing, ToolMissingError),
         (ce.NumericsDisagree, NumericsError),
         (ce.ConvertError, ConversionError),
@@ -54,6 +58,9 @@ def check_target(runtime: str, precision: str) -> None:
     """Raises UsageError, listing the known ones, unless this runtime offers this precision."""
     from edgeflow_converters.precision import lookup
 
+    if runtime == NULL:
+        null_model.check_precision(precision)
+        return
     with conversion_errors():
         lookup(runtime, precision)
 
@@ -87,6 +94,8 @@ def make_artifact(
     from edgeflow_converters.base import ConvertRequest
     from edgeflow_converters.pipeline import convert
 
+    if runtime == NULL:
+        return null_model.artifact_of(model, samples)
     request = ConvertRequest(
         source=model.source,
         runtime=runtime,
@@ -95,6 +104,7 @@ def make_artifact(
         samples=[sample.tensors for sample in samples],
         tolerance=tolerance_of(model, precision),
         top1_outputs=score_outputs(model),
+        calibration=_calibration(model, precision),
     )
     with conversion_errors():
         return convert(
@@ -105,6 +115,14 @@ def make_artifact(
         )
 
 
+def _calibration(model: ResolvedModel, precision: str) -> Sequence[Tensors]:
+    """What static quantization measures its ranges on; nothing is read for other precisions."""
+    from edgeflow.inputs.calibration import calibration_sets
+    from edgeflow_converters.pipeline import CALIBRATED
+
+    return calibration_sets(model.recipe) if precision == CALIBRATED else ()
+
+
 def reference_outputs(
     model: ResolvedModel, artifact: Artifact, samples: Sequence[Sample], workspace: Workspace
 ) -> list[dict[str, NDArray[Any]]]:
@@ -112,6 +130,8 @@ def reference_outputs(
     from edgeflow_converters.cache import Cache
     from edgeflow_converters.reference import reference_outputs as run_reference
 
+    if artifact.runtime == NULL:
+        return [dict(sample.tensors) for sample in samples]
     with conversion_errors():
         return run_reference(
             model.source,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from edgeflow.deploy import conversion
 from edgeflow.deploy.resolve import resolve
 from edgeflow.errors import UsageError
-from edgeflow.inputs.samples import gate_samples
+from edgeflow.inputs.samples import samples_for
+from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
     from edgeflow.progress import Progress
@@ -33,11 +34,13 @@ def convert_document(
     Raises UsageError before the slow work when `output` cannot be written or holds another artifact.
     """
     conversion.check_target(runtime, precision)
+    if runtime == NULL:
+        raise UsageError("null converts nothing: it echoes a model's inputs", hint="name another runtime")
     target = None if output is None else _check_output(workspace.cwd / output)
     workspace.ensure_home()
     model = resolve(spec, workspace, progress)
     artifact = conversion.make_artifact(
-        model, runtime, precision, gate_samples(model.recipe), workspace, progress
+        model, runtime, precision, samples_for(model.recipe, precision), workspace, progress
     )
     if target is not None:
         _copy(artifact, target)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgeflow import __version__
 from edgeflow.errors import EdgeflowError
 from edgeflow.store import Store
+from edgeflow.toolchain.converters import converter_checks
 
 if TYPE_CHECKING:
     from edgeflow.workspace import Workspace
@@ -19,7 +20,7 @@ def doctor_document(workspace: Workspace) -> dict[str, Any]:
         _check("edgeflow", True, f"{__version__}, Python {sys.version.split()[0]}"),
         _home(workspace),
         _store(workspace),
-        *_tools(workspace),
+        *converter_checks(workspace),
         *_runtimes(),
     ]
     return {"schema": "edgeflow.doctor/1", "checks": checks}
@@ -42,32 +43,25 @@ def _store(workspace: Workspace) -> dict[str, Any]:
     return _check("store", True, f"{workspace.store_path}: {count} results")
 
 
-def _tools(workspace: Workspace) -> list[dict[str, Any]]:
-    from edgeflow_converters.precision import RUNTIMES
-    from edgeflow_converters.targets import get_target
-
-    found = []
-    for runtime in RUNTIMES:
-        status = get_target(runtime, workspace.tools_dir).doctor()
-        what = f"{status.name} {status.version}" if status.ready else f"without {status.missing}"
-        fix = "" if status.ready or status.on_demand else status.fix
-        found.append(_check(f"converter {runtime}", status.ready or status.on_demand, what, fix))
-    return found
+_NEEDED = ("ncnn", "onnxruntime")  # what `pip install edgeflow` brings everywhere
 
 
 def _runtimes() -> list[dict[str, Any]]:
     from edgeflow_agent.backends.base import available
 
-    return [
-        _check(
-            f"runtime {name}",
-            bool(backend["available"]),
-            str(backend.get("version") or backend.get("reason")),
-        )
-        for name, backend in available().items()
-        if name != "null"
-    ]
+    return [_runtime(name, backend) for name, backend in available().items() if name != "null"]
 
 
-def _check(name: str, ready: bool, what: str, fix: str = "") -> dict[str, Any]:
-    return {"name": name, "ready": ready, "what": what, "fix": fix}
+def _runtime(name: str, backend: dict[str, Any]) -> dict[str, Any]:
+    """A runtime of this machine as a device; what it lacks, a deployment brings where there is a package."""
+    part = f"runtime {name}"
+    if backend["available"]:
+        return _check(part, True, str(backend.get("version")))
+    if name in _NEEDED:
+        return _check(part, False, str(backend.get("reason")))
+    what = "not in this Python; a deployment brings it to a device that lacks it, where it is published"
+    return _check(part, False, what, optional=True)
+
+
+def _check(name: str, ready: bool, what: str, fix: str = "", *, optional: bool = False) -> dict[str, Any]:
+    return {"name": name, "ready": ready, "optional": optional, "what": what, "fix": fix}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeflow.agentlink import jobs
 from edgeflow.bench.conditions import conditions_of
@@ -12,7 +14,7 @@ from edgeflow.bench.plan import BenchPlan, plan_for
 from edgeflow.bench.stats import summarize
 from edgeflow.bench.verdict import judge
 from edgeflow.config.devices import load_fleet
-from edgeflow.deploy import conversion, preflight
+from edgeflow.deploy import conversion, null_model, preflight
 from edgeflow.deploy.energy import measure_energy
 from edgeflow.deploy.gate import device_verdict, first_answer
 from edgeflow.deploy.placing import Placed, placed
@@ -20,6 +22,7 @@ from edgeflow.deploy.resolve import resolve
 from edgeflow.deploy.result import DeployResult, Evidence, Measured, document_of, series_of
 from edgeflow.errors import NumericsError
 from edgeflow.store import Store, new_result_id
+from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
     from edgeflow.config.devices import DeviceSpec
@@ -37,23 +40,60 @@ def deploy(request: DeployRequest, workspace: Workspace, progress: Progress) -> 
     Raises UsageError, DeviceError, ConversionError, NumericsError (outputs disagree on the device; nothing
     is measured), ToolMissingError, AgentError.
     """
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    plan = plan_for(request.mode, budget_s=request.budget_s)
-    device_spec = _checked(request, workspace)
+    started = Started.now()
+    plan_for(request.mode, budget_s=request.budget_s)
+    device_spec = checked(request, workspace)
     with Store.open(workspace.store_path) as store:
-        model = resolve(request.model, workspace, progress)
+        model = resolve_for(request, workspace, progress)
         with placed(request, device_spec, model, workspace, progress) as here:
-            where = f"{model.name} on {device_spec.name}"
-            progress.step(f"verify {where}")
-            outputs = jobs.infer(
-                here.session, here.spec, here.artifact, [sample.tensors for sample in here.samples]
-            )
-            verdict = _verified(request, model, here, outputs, workspace)
-            measured = _measure(request, here, plan, where, progress)
-        evidence = _judged(request, plan, started_at, model, here, outputs, verdict, measured)
-        document = document_of(evidence)
-        store.add(document, series_of(measured))
+            reference = conversion.reference_outputs(model, here.artifact, here.samples, workspace)
+            document, series = measured(request, started, model, here, reference, progress)
+        store.add(document, series)
     return DeployResult(document)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """When a deploy began: for people, and for the time that it took."""
+
+    at: str
+    clock: float
+
+    @classmethod
+    def now(cls) -> Started:
+        return cls(datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic())
+
+    @property
+    def elapsed_s(self) -> float:
+        return round(time.monotonic() - self.clock, 3)
+
+
+def resolve_for(request: DeployRequest, workspace: Workspace, progress: Progress) -> ResolvedModel:
+    """The model asked for; for the null runtime, one whose outputs are its inputs. Raises as `resolve`."""
+    model = resolve(request.model, workspace, progress)
+    return null_model.echo_of(model) if request.runtime == NULL else model
+
+
+def measured(
+    request: DeployRequest,
+    started: Started,
+    model: ResolvedModel,
+    here: Placed,
+    reference: Sequence[Tensors],
+    progress: Progress,
+) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    """The document and the raw series of a model that was placed: verified there, then measured.
+
+    Raises NumericsError (nothing was measured), DeviceError, AgentError.
+    """
+    plan = plan_for(request.mode, budget_s=request.budget_s)
+    where = f"{model.name} on {request.device}"
+    progress.step(f"verify {where}")
+    outputs = jobs.infer(here.session, here.spec, here.artifact, [sample.tensors for sample in here.samples])
+    verdict = _verified(request, model, outputs, reference)
+    figures = _measure(request, here, plan, where, progress)
+    evidence = _judged(request, plan, started, model, here, outputs, verdict, figures)
+    return document_of(evidence), series_of(figures)
 
 
 def run(
@@ -67,13 +107,13 @@ def run(
 
     The artifact is the one that `deploy` uses, verified by the recipe's samples. Raises as `deploy` does.
     """
-    device_spec = _checked(request, workspace)
+    device_spec = checked(request, workspace)
     with placed(request, device_spec, model, workspace, progress) as here:
         progress.step(f"run {model.name} on {device_spec.name}")
         return jobs.infer(here.session, here.spec, here.artifact, [inputs])[0]
 
 
-def _checked(request: DeployRequest, workspace: Workspace) -> DeviceSpec:
+def checked(request: DeployRequest, workspace: Workspace) -> DeviceSpec:
     """The device asked for, after every check that needs neither it nor the model."""
     preflight.check_request(request)
     conversion.check_target(request.runtime, request.precision)
@@ -85,12 +125,10 @@ def _checked(request: DeployRequest, workspace: Workspace) -> DeviceSpec:
 def _verified(
     request: DeployRequest,
     model: ResolvedModel,
-    here: Placed,
     outputs: Sequence[Tensors],
-    workspace: Workspace,
+    reference: Sequence[Tensors],
 ) -> Verdict:
     """The device's own verdict on its outputs. Raises NumericsError when it is not a pass."""
-    reference = conversion.reference_outputs(model, here.artifact, here.samples, workspace)
     verdict = device_verdict(model, reference, outputs, request.precision)
     if not verdict.passed:
         raise NumericsError(
@@ -134,15 +172,15 @@ def _measure(
 def _judged(
     request: DeployRequest,
     plan: BenchPlan,
-    started_at: str,
+    started: Started,
     model: ResolvedModel,
     here: Placed,
     outputs: Sequence[Tensors],
     verdict: Verdict,
-    measured: Measured,
+    figures: Measured,
 ) -> Evidence:
     """All that was found out, with the figures and the validity that follow from it."""
-    facts, bench = here.device.facts, measured.bench
+    facts, bench = here.device.facts, figures.bench
     summary = summarize(bench.samples_ns)
     conditions = conditions_of(bench.sampling, zone_types=facts.thermal_zones, cpus=bench.affinity)
     answer = first_answer(model, here.samples, outputs)
@@ -158,14 +196,15 @@ def _judged(
     )
     return Evidence(
         result_id=new_result_id(),
-        started_at=started_at,
+        started_at=started.at,
+        elapsed_s=started.elapsed_s,
         request=request,
         model=model,
         here=here,
         hello=here.session.hello,
         answer=answer,
         verdict=verdict,
-        measured=measured,
+        measured=figures,
         summary=summary,
         conditions=conditions,
         validity=validity,

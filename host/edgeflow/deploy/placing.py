@@ -17,7 +17,7 @@ from edgeflow.agentlink.reattach import Reattaching
 from edgeflow.agentlink.runtimes import provide_runtime
 from edgeflow.deploy import conversion, preflight
 from edgeflow.devices.device import open_device
-from edgeflow.inputs.samples import gate_samples
+from edgeflow.inputs.samples import samples_for
 from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def placed(
     progress.step(f"probe {device_spec.name}")
     with ThreadPoolExecutor(1, "samples") as background, ExitStack() as held:
         device = held.enter_context(open_device(device_spec, workspace.home))
+        if device.which:
+            progress.note(device.which)
         preflight.check_device(
             request,
             device.facts,
@@ -94,7 +96,7 @@ def placed(
         # A core of our own keeps nobody waiting: its worker imports the runtime while the artifact is looked
         # up or made. A daemon is not claimed before the slow work is done.
         core = held.enter_context(started_core(agent))
-        decoding = background.submit(gate_samples, model.recipe)
+        decoding = background.submit(samples_for, model.recipe, request.precision)
         connected = None if core is None else connect(core)
         if connected is not None:
             jobs.prepare(

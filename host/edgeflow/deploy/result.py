@@ -77,6 +77,7 @@ class Evidence:
 
     result_id: str
     started_at: str
+    elapsed_s: float
     request: DeployRequest
     model: ResolvedModel
     here: Placed
@@ -98,6 +99,7 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
         "result_id": evidence.result_id,
         "status": "ok" if evidence.verdict.passed else "wrong",
         "started_at": evidence.started_at,
+        "elapsed_s": evidence.elapsed_s,
         "mode": request.mode,
         "device": {
             "name": here.device.spec.name,

@@ -14,6 +14,8 @@ from edgeflow.config.devices import DeviceSpec
 from edgeflow.devices.facts import parse_probe, work_dir_of
 from edgeflow.devices.probe import run_probe
 from edgeflow.devices.transports import open_transport
+from edgeflow.devices.transports.adb import AdbTransport
+from edgeflow.devices.transports.adb_states import NoPhone
 from edgeflow.devices.transports.base import Transport
 from edgeflow.errors import DeviceError, EdgeflowError
 from edgeflow.types import DeviceFacts
@@ -35,6 +37,14 @@ class Device:
     work_dir: PurePosixPath
     python: str
 
+    @property
+    def which(self) -> str:
+        """Which phone an entry without serial and address stands for today; "" for any other entry."""
+        if not self.spec.is_any_phone or not isinstance(self.transport, AdbTransport):
+            return ""
+        found = f"serial {self.transport.serial} ({self.facts.model})"
+        return f"{self.spec.name}: the only phone that adb sees, {found}"
+
     def close(self) -> None:
         self.transport.close()
 
@@ -49,10 +59,13 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class DeviceReport:
-    """What `devices check` says of one device: how it is, and the cure where something is wrong."""
+    """What `devices check` says of one device: how it is, and the cure where something is wrong.
+
+    Absent is an entry for whichever phone is connected, while none is.
+    """
 
     name: str
-    state: Literal["ok", "problem"]
+    state: Literal["ok", "absent", "problem"]
     what: str
     fix: str = ""
 
@@ -79,6 +92,9 @@ def check_device(spec: DeviceSpec, home: Path) -> DeviceReport:
         with open_device(spec, home) as device:
             _write_and_remove(device)
             problem = _problem(device)
+    except NoPhone as error:
+        state: Literal["absent", "problem"] = "absent" if spec.is_any_phone else "problem"
+        return DeviceReport(spec.name, state, error.message.removeprefix(f"{spec.name}: "), error.hint)
     except EdgeflowError as error:
         return DeviceReport(spec.name, "problem", error.message.removeprefix(f"{spec.name}: "), error.hint)
     return problem or DeviceReport(spec.name, "ok", _describe(device.facts))

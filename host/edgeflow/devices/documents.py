@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.config.devices import ALL, DeviceSpec, Fleet, load_fleet
@@ -29,7 +29,10 @@ def check_document(names: Sequence[str], workspace: Workspace, progress: Progres
     reports = []
     for spec in _fleet(workspace).select(names or [ALL]):
         progress.step(f"check {spec.name}")
-        reports.append(asdict(check_device(spec, workspace.home)))
+        report = check_device(spec, workspace.home)
+        if names and report.state == "absent":
+            report = replace(report, state="problem")  # it was asked for
+        reports.append(asdict(report))
     return {"schema": "edgeflow.check/1", "devices": reports}
 
 

@@ -88,9 +88,12 @@ def ssh_entry(host: SshHost) -> Found:
 
 def propose(found: Iterable[Found], fleet: Fleet) -> list[Found]:
     """The found devices under names that are free, those that the fleet has under the name it has. Pure."""
-    taken, proposed = {*fleet.devices, LOCAL, ALL}, []
+    taken, proposed, found = {*fleet.devices, LOCAL, ALL}, [], list(found)
+    phones = sum(device.keys["transport"] == "adb" for device in found)
     for device in found:
         known = next((spec.name for spec in fleet.devices.values() if _is_same(spec, device)), "")
+        if not known and phones == 1 and device.keys["transport"] == "adb":
+            known = next((spec.name for spec in fleet.devices.values() if spec.is_any_phone), "")
         name = known or device.name
         number = 2
         while not known and name in taken:

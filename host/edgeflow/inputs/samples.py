@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+NEAR, NEAR_COUNT = 0.05, 3
 SMOOTH_GRID = 5
 """Cells per side of the coarse grid that smooth images interpolate: about two periods across the picture."""
 
@@ -39,7 +40,7 @@ def real_samples(recipe: Recipe) -> list[Sample]:
                 path = recipe.file(spec.files[name], f"samples.{index}.files.{name}")
                 tensors[name] = load_input(input_spec, path, name)
             else:
-                tensors[name] = _constant(input_spec)
+                tensors[name] = constant(input_spec)
         samples.append(Sample(tensors, spec.label, ", ".join(spec.files.values())))
     return samples
 
@@ -61,7 +62,40 @@ def gate_samples(recipe: Recipe, seed: int = 0, random_count: int = 3) -> list[S
     return samples
 
 
-def _constant(spec: InputSpec) -> NDArray[Any]:
+def samples_for(recipe: Recipe, precision: str) -> list[Sample]:
+    """What a product of `precision` is judged by: `gate_samples`, but for static int8.
+
+    Static int8 holds on what is like its calibration data: ranges measured on real inputs say nothing of
+    noise, and a sound product clips there. So it is judged by the real inputs and by inputs near them that
+    calibration has not seen: each a real one with a seeded change of up to NEAR of its range.
+    """
+    real = real_samples(recipe)
+    if precision != "int8" or not real:
+        return gate_samples(recipe)
+    near = [
+        Sample(
+            {name: _near(array, name, index) for name, array in real[index % len(real)].tensors.items()},
+            None,
+            f"near {real[index % len(real)].origin}, {index}",
+        )
+        for index in range(NEAR_COUNT)
+    ]
+    return [*real, *near]
+
+
+def _near(array: NDArray[Any], name: str, index: int) -> NDArray[Any]:
+    import numpy as np
+
+    if array.dtype.kind != "f" or not array.size:
+        return array
+    unit = _unit(np.random.PCG64(np.random.SeedSequence([index, zlib.crc32(name.encode())])), array.shape)
+    low, high = float(array.min()), float(array.max())
+    changed = array + NEAR * (high - low) * (2.0 * unit - 1.0)
+    return np.asarray(changed.clip(low, high), dtype=array.dtype)
+
+
+def constant(spec: InputSpec) -> NDArray[Any]:
+    """What fills an input for which no file is given: its `value` everywhere."""
     import numpy as np
 
     return np.full(spec.shape, spec.value, dtype=spec.dtype)

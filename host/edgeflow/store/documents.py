@@ -9,13 +9,14 @@ from typing import Any
 
 from edgeflow.errors import UsageError
 from edgeflow.store.export import write_csv, write_json
-from edgeflow.store.store import SAMPLES, Store
+from edgeflow.store.store import SAMPLES, ResultRow, Store
+from edgeflow.store.sweeps import resolved_filters
 
 
 def list_document(path: Path, filters: Mapping[str, str], limit: int | None) -> dict[str, Any]:
     """The newest results first, a row each (schema edgeflow.result-list/1)."""
     with Store.open(path) as store:
-        rows = [_row(store.get(row.id)) for row in store.list(filters, limit)]
+        rows = [_row(row) for row in store.list(resolved_filters(filters, store), limit)]
     return {"schema": "edgeflow.result-list/1", "filtered": bool(filters), "results": rows}
 
 
@@ -33,7 +34,7 @@ def export_text(path: Path, file_format: str, filters: Mapping[str, str], limit:
     """Results as one text, the oldest first. Raises UsageError for another format than csv and json."""
     buffer = io.StringIO(newline="")
     with Store.open(path) as store:
-        ids = [row.id for row in store.list(filters, limit)][::-1]
+        ids = [row.id for row in store.list(resolved_filters(filters, store), limit)][::-1]
         if file_format == "csv":
             write_csv((store.get(result_id) for result_id in ids), buffer)
         elif file_format == "json":
@@ -43,18 +44,20 @@ def export_text(path: Path, file_format: str, filters: Mapping[str, str], limit:
     return buffer.getvalue()
 
 
-def _row(document: Mapping[str, Any]) -> dict[str, Any]:
+def _row(row: ResultRow) -> dict[str, Any]:
     return {
-        "result_id": document["result_id"],
-        "started_at": document["started_at"],
-        "model": document["model"]["name"],
-        "device": document["device"]["name"],
-        "runtime": document["runtime"]["name"],
-        "precision": document["precision"]["name"],
-        "threads": document["threads"],
-        "mode": document["mode"],
-        "median_ms": document["latency_ms"]["median"],
-        "p95_ms": document["latency_ms"]["p95"],
-        "numerics": document["numerics"]["verdict"],
-        "validity": document["validity"]["state"],
+        "result_id": row.id,
+        "started_at": row.started_at,
+        "model": row.model,
+        "device": row.device,
+        "runtime": row.runtime,
+        "precision": row.precision,
+        "threads": row.threads,
+        "mode": row.mode,
+        "median_ms": row.median_ms,
+        "p95_ms": row.p95_ms,
+        "numerics": row.numerics,
+        "validity": row.validity,
+        "sweep": row.sweep,
+        "repeat": row.repeat,
     }

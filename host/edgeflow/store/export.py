@@ -68,6 +68,10 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("numerics_rel_err_max", "numerics.rel_err_max"),
     ("validity", "validity.state"),
     ("validity_reasons", "validity.reasons"),
+    ("elapsed_s", "elapsed_s"),
+    ("sweep", "sweep.id"),
+    ("cell", "sweep.cell"),
+    ("repeat", "sweep.repeat"),
 )
 """The CSV's columns in order: name, and where in the result document it comes from. Units are in the names;
 load is a fraction of all cores. An empty cell: not known, never 0. Lists are joined by "; "."""
@@ -78,7 +82,7 @@ def write_csv(documents: Iterable[Mapping[str, Any]], file: TextIO) -> None:
     writer = csv.writer(file)
     writer.writerow([name for name, _ in COLUMNS])
     for document in documents:
-        writer.writerow([_cell(_look_up(document, path)) for _, path in COLUMNS])
+        writer.writerow([_cell(look_up(document, path)) for _, path in COLUMNS])
 
 
 def write_json(store: Store, ids: Iterable[str], file: TextIO) -> None:
@@ -95,7 +99,8 @@ def write_json(store: Store, ids: Iterable[str], file: TextIO) -> None:
     file.write("\n]}\n")
 
 
-def _look_up(document: Any, path: str) -> Any:
+def look_up(document: Any, path: str) -> Any:
+    """The value at a dotted path of a document; None where there is none."""
     for key in path.split("."):
         if isinstance(document, Mapping):
             document = document.get(key)

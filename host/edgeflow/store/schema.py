@@ -45,5 +45,57 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (result_seq, kind)
         )""",
     ),
+    (
+        # What lists and comparisons need of a result, so that they need not read its document. `sweep` is the
+        # id of the sweep that made it, `repeat` which of its rounds.
+        *(
+            f"ALTER TABLE result ADD COLUMN {column}"
+            for column in (
+                "accelerator TEXT",
+                "mode TEXT",
+                "p95_ms REAL",
+                "numerics TEXT",
+                "elapsed_s REAL",
+                "sweep TEXT",
+                "repeat INTEGER",
+            )
+        ),
+        """UPDATE result SET
+            accelerator = json_extract(document, '$.runtime.accelerator'),
+            mode = json_extract(document, '$.mode'),
+            p95_ms = json_extract(document, '$.latency_ms.p95'),
+            numerics = json_extract(document, '$.numerics.verdict')""",
+        "CREATE INDEX result_sweep ON result (sweep)",
+        # A sweep keeps its plan, so that resuming needs no file; `matrix` is what the plan came to (dropped
+        # cells with reasons, notes, stand-ins), `models` the SHA-256 of each model file that it began with.
+        """CREATE TABLE sweep (
+            id TEXT NOT NULL UNIQUE,
+            started_at TEXT NOT NULL,
+            name TEXT,
+            plan_path TEXT,
+            plan_digest TEXT NOT NULL,
+            plan TEXT NOT NULL,
+            matrix TEXT NOT NULL,
+            models TEXT NOT NULL DEFAULT '{}',
+            cwd TEXT NOT NULL,
+            devices_file TEXT,
+            seq INTEGER PRIMARY KEY AUTOINCREMENT
+        )""",
+        # One row for each run of each cell. `status`: pending, ok, failed. `device` is the one that ran it,
+        # which may be a stand-in for the cell's own.
+        """CREATE TABLE sweep_job (
+            sweep_seq INTEGER NOT NULL REFERENCES sweep (seq) ON DELETE CASCADE,
+            cell_id TEXT NOT NULL,
+            repeat INTEGER NOT NULL,
+            position INTEGER NOT NULL,
+            cell TEXT NOT NULL,
+            status TEXT NOT NULL,
+            device TEXT NOT NULL,
+            result_id TEXT,
+            error TEXT,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (sweep_seq, cell_id, repeat)
+        )""",
+    ),
 )
 VERSION = len(MIGRATIONS)

@@ -7,7 +7,8 @@ import sqlite3
 import sys
 import threading
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from edgeflow.store.database import connect, transaction, translated
 SAMPLES = "samples_ns"
 """The kind of the warm samples; the agent also gives "warmup_ns" and "starts_ns"."""
 
-FILTERS = ("device", "model", "runtime", "precision", "threads", "status", "validity")
+FILTERS = ("device", "model", "runtime", "precision", "threads", "status", "validity", "sweep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,17 @@ class ResultRow:
     status: str
     validity: str | None
     median_ms: float | None
+    accelerator: str | None
+    mode: str | None
+    p95_ms: float | None
+    numerics: str | None
+    elapsed_s: float | None
+    sweep: str | None
+    repeat: int | None
+
+
+_COLUMNS = tuple(ResultRow.__slots__)
+_BATCH = 500  # SQLite takes at least 999 parameters
 
 
 class Store:
@@ -66,12 +78,31 @@ class Store:
     ) -> None:
         self.close()
 
-    def add(self, document: Mapping[str, Any], samples: Mapping[str, Sequence[int]]) -> None:
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for this package's other modules, while no other thread uses it."""
+        with self._lock, translated(self._path):
+            yield self._connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """As `reading`, in one write transaction that the body commits by ending well."""
+        with self._lock, translated(self._path), transaction(self._connection):
+            yield self._connection
+
+    def add(
+        self,
+        document: Mapping[str, Any],
+        samples: Mapping[str, Sequence[int]],
+        *,
+        also: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> None:
         """Commits one result (schema edgeflow.result/1) with its raw series in one transaction.
 
         `samples` maps a kind ("samples_ns", "warmup_ns", "starts_ns") to int64 values. The document's own
-        `samples_ns` joins them and is not stored twice. Raises ValueError for a document that lacks an
-        indexed field, holds NaN or other samples than `samples`, or whose id is in the store already.
+        `samples_ns` joins them and is not stored twice. `also` writes what is to be committed with the
+        result. Raises ValueError for a document that lacks an indexed field, holds NaN or other samples than
+        `samples`, or whose id is in the store already.
         """
         slim = {key: value for key, value in document.items() if key != SAMPLES}
         row = _row_of(document)
@@ -81,21 +112,20 @@ class Store:
             raise ValueError(f"result {row.id} carries other samples than it is stored with")
         series = {SAMPLES: own, **samples} if own else samples
         blobs = [(kind, len(values), _pack(values)) for kind, values in series.items()]
-        with self._lock, translated(self._path), transaction(self._connection):
-            if self._connection.execute("SELECT 1 FROM result WHERE id = ?", (row.id,)).fetchone():
+        with self.writing() as connection:
+            if connection.execute("SELECT 1 FROM result WHERE id = ?", (row.id,)).fetchone():
                 raise ValueError(f"result {row.id} is in the store already")
-            seq = self._connection.execute(
-                "INSERT INTO result (id, started_at, device, model, runtime, precision, threads, status,"
-                " validity, median_ms, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    row.id, row.started_at, row.device, row.model, row.runtime, row.precision, row.threads,
-                    row.status, row.validity, row.median_ms, text,
-                ),
-            ).lastrowid  # fmt: skip
-            self._connection.executemany(
+            seq = connection.execute(
+                f"INSERT INTO result ({', '.join(_COLUMNS)}, document)"
+                f" VALUES ({', '.join('?' * len(_COLUMNS))}, ?)",
+                (*(getattr(row, name) for name in _COLUMNS), text),
+            ).lastrowid
+            connection.executemany(
                 "INSERT INTO series (result_seq, kind, n, data) VALUES (?, ?, ?, ?)",
                 [(seq, *blob) for blob in blobs],
             )
+            if also is not None:
+                also(connection)
 
     def get(self, id_or_prefix: str) -> dict[str, Any]:
         """The document of a result, without samples: by id, by the beginning of one, or "last" (the newest).
@@ -122,10 +152,10 @@ class Store:
         for name in wanted:
             if name not in FILTERS:
                 raise UsageError(f"unknown filter '{name}'", hint=f"filters are: {', '.join(FILTERS)}")
-        columns = ", ".join(ResultRow.__slots__)
+        columns = ", ".join(_COLUMNS)
         where = "".join(f" AND {name} = ?" for name in wanted)
-        with self._lock, translated(self._path):
-            rows = self._connection.execute(
+        with self.reading() as connection:
+            rows = connection.execute(
                 f"SELECT {columns} FROM result WHERE true{where} ORDER BY seq DESC LIMIT ?",
                 (*wanted.values(), -1 if limit is None else limit),
             ).fetchall()
@@ -167,6 +197,29 @@ class Store:
             raise UsageError(f"result {result_id} has no series '{kind}'", hint=f"it has: {known}")
         return found
 
+    def elapsed(self) -> Sequence[tuple[str, str, str, str | None, float, int]]:
+        """How long deploys took: (device, model, runtime, mode, mean seconds, how many)."""
+        with self.reading() as connection:
+            return connection.execute(
+                "SELECT device, model, runtime, mode, avg(elapsed_s), count(*) FROM result"
+                " WHERE elapsed_s IS NOT NULL GROUP BY device, model, runtime, mode"
+            ).fetchall()
+
+    def samples_of(self, ids: Iterable[str], kind: str = SAMPLES) -> dict[str, array[int]]:
+        """One raw series of many results at once, by id; results without it are absent."""
+        found: dict[str, array[int]] = {}
+        wanted = list(ids)
+        for start in range(0, len(wanted), _BATCH):
+            batch = wanted[start : start + _BATCH]
+            with self.reading() as connection:
+                rows = connection.execute(
+                    "SELECT result.id, series.data FROM result JOIN series ON series.result_seq = result.seq"
+                    f" WHERE series.kind = ? AND result.id IN ({', '.join('?' * len(batch))})",
+                    (kind, *batch),
+                ).fetchall()
+            found |= {row[0]: _array(row[1]) for row in rows}
+        return found
+
 
 def _row_of(document: Mapping[str, Any]) -> ResultRow:
     try:
@@ -181,6 +234,13 @@ def _row_of(document: Mapping[str, Any]) -> ResultRow:
             status=document["status"],
             validity=(document.get("validity") or {}).get("state"),
             median_ms=(document.get("latency_ms") or {}).get("median"),
+            accelerator=document["runtime"].get("accelerator"),
+            mode=document.get("mode"),
+            p95_ms=(document.get("latency_ms") or {}).get("p95"),
+            numerics=(document.get("numerics") or {}).get("verdict"),
+            elapsed_s=document.get("elapsed_s"),
+            sweep=(document.get("sweep") or {}).get("id"),
+            repeat=(document.get("sweep") or {}).get("repeat"),
         )
     except KeyError as error:
         raise ValueError(f"a result document without {error}") from error
@@ -194,7 +254,11 @@ def _pack(values: Sequence[int]) -> bytes:
 
 
 def _unpack(data: bytes) -> tuple[int, ...]:
+    return tuple(_array(data))
+
+
+def _array(data: bytes) -> array[int]:
     values = array("q", data)
     if sys.byteorder == "big":
         values.byteswap()
-    return tuple(values)
+    return values

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeflow import __version__, resources
-from edgeflow.toolchain import fetch, libraries
+from edgeflow.errors import ToolMissingError
+from edgeflow.toolchain import fetch, libraries, vendor
 from edgeflow.toolchain.cmake import build_project
 from edgeflow.toolchain.compilers import Compiler, find_compiler
-from edgeflow.toolchain.runtimes import Runtime, files_for, load_runtimes, runtime_named, user_folder
+from edgeflow.toolchain.runtimes import Runtime, files_for, load_runtimes, runtime_named
 from edgeflow.toolchain.store import BuildStore, build_folder, key_of
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ class Builder:
 
     def find_worker(self, runtime: str) -> Worker | None:
         """The worker, if it is built and what lies beside it is fetched."""
+        own = runtime_named(runtime, self.runtimes).brought(runtime, self.runtime_dirs)
+        if own is not None and own.find(self.store, self.progress) is None:
+            return None
         folder = self.store.find("workers", self._worker_key(runtime))
         return None if folder is None else self._worker(runtime, folder)
 
@@ -145,13 +149,16 @@ class Builder:
         known = runtime_named(runtime, self.runtimes)
         code = self._library_key(runtime) if runtime in libraries.RECIPES else None
         pinned = known.model_dump_json()
+        site = self._vendor_site(runtime)
+        brought = () if site is None else (site.digest(), dict(site.more))
         return key_of(
-            "worker", _RECIPE, self.sources_digest, self.target.name, self.compiler.identity, pinned, code
-        )
+            "worker", _RECIPE, self.sources_digest, self.target.name, self.compiler.identity, pinned, code,
+            *brought,
+        )  # fmt: skip
 
     def _library_key(self, runtime: str) -> str:
         recipe, known = libraries.RECIPES[runtime], runtime_named(runtime, self.runtimes)
-        own = user_folder(runtime, self.runtime_dirs)
+        own = self._brought_folder(runtime)
         sources = _digest(own) if own else [source.model_dump() for source in known.build]
         definitions = recipe.definitions(known.version, self.target, self.compiler, self.layers)
         return key_of(
@@ -160,20 +167,51 @@ class Builder:
         )  # fmt: skip
 
     def _worker(self, runtime: str, folder: Path) -> Worker:
-        known = runtime_named(runtime, self.runtimes)
+        site, known = self._vendor_site(runtime), runtime_named(runtime, self.runtimes)
+        version = known.version if site is None else site.version
         files = {path.name: path for path in sorted(folder.iterdir()) if path.name != "entry.json"}
-        return Worker(runtime, known.version, self.target.name, files)
+        return Worker(runtime, version, self.target.name, files)
+
+    def _brought_folder(self, runtime: str) -> Path | None:
+        own = runtime_named(runtime, self.runtimes).brought(runtime, self.runtime_dirs)
+        return None if own is None else own.folder(self.store, self.progress)
+
+    def _vendor_site(self, runtime: str) -> vendor.VendorSite | None:
+        """What the user brings of a vendor's; None for what comes out of packages. Raises UsageError."""
+        folder = self._brought_folder(runtime) if runtime in vendor.LAYOUTS else None
+        if folder is not None:
+            return vendor.vendor_site(runtime, self.target, folder)
+        known = runtime_named(runtime, self.runtimes)
+        if runtime in vendor.LAYOUTS and not files_for(known, self.target):
+            raise ToolMissingError(
+                f"{runtime} for {self.target.name} is in no package", hint=f"{known.bring}: see docs/agent.md"
+            )
+        return None
 
     def _compile_worker(self, runtime: str, folder: Path, scratch: Path) -> None:
         known = runtime_named(runtime, self.runtimes)
+        site = self._vendor_site(runtime)
+        if site is None:
+            files = {
+                file.file: fetch.device_file(file, self.store, self.progress)
+                for file in files_for(known, self.target)
+            }
+        else:
+            files = dict(site.files)
         definitions = {"EDGEFLOW_RUNTIME": runtime, "EDGEFLOW_RUNTIME_VERSION": known.version}
         if runtime in libraries.RECIPES:
             definitions["EDGEFLOW_RUNTIME_DIR"] = str(self._library(runtime))
+        if site is not None:
+            definitions |= site.definitions
+        elif runtime in vendor.LAYOUTS:
+            linked = next(file for file in files_for(known, self.target) if file.role == "library")
+            definitions["EDGEFLOW_RUNTIME_LIBRARY"] = str(files[linked.file])
         build = self._project(f"{runtime} worker", definitions, [WORKER], scratch)
         for path in (build / "site").iterdir():
             shutil.copy2(path, folder / path.name)
-        for file in files_for(known, self.target):
-            shutil.copy2(fetch.device_file(file, self.store, self.progress), folder / file.file)
+        for name, path in files.items():
+            shutil.copy2(path, folder / name)
+            (folder / name).chmod(0o755)
 
     def _library(self, runtime: str) -> Path:
         """The runtime's static library with its headers and CMake package."""
@@ -181,7 +219,7 @@ class Builder:
         what = f"{runtime} for {self.target.name}"
 
         def fill(folder: Path, scratch: Path) -> None:
-            source = user_folder(runtime, self.runtime_dirs)
+            source = self._brought_folder(runtime)
             source = source or fetch.source_folder(known.build[0], self.store, self.progress)
             minutes = recipe.cpu_minutes(self.target, self.layers)
             self.progress.note(f"{what}, {self.layers} layers: about {minutes:.0f} min of CPU time, once")

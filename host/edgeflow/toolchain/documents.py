@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgeflow import resources
 from edgeflow.errors import EdgeflowError, ToolMissingError, UsageError
-from edgeflow.toolchain import fetch, libraries
+from edgeflow.toolchain import converters as converter_tools
+from edgeflow.toolchain import fetch, libraries, vendor
+from edgeflow.toolchain.brought import pair_of
 from edgeflow.toolchain.build import AGENT, Builder
 from edgeflow.toolchain.bundle import find_bundle, write_bundle
 from edgeflow.toolchain.cmake import (
@@ -21,8 +23,8 @@ from edgeflow.toolchain.cmake import (
     require_cmake,
 )
 from edgeflow.toolchain.compilers import ZIG_PACKAGE, cure, find_compiler, zig_program
-from edgeflow.toolchain.products import offered
-from edgeflow.toolchain.runtimes import files_for, load_runtimes, pair_of, runtime_named
+from edgeflow.toolchain.products import how_to_get, offered, published
+from edgeflow.toolchain.runtimes import Runtime, files_for, load_runtimes, runtime_named
 from edgeflow.toolchain.store import BuildStore, build_folder
 from edgeflow.toolchain.targets import HOST, NULL, TARGETS, target_named
 
@@ -53,16 +55,16 @@ def build_document(
     wanted = target_named(target)
     libraries.check_layers(layers)
     for name, _ in map(pair_of, runtime_dirs):
-        if name not in libraries.RECIPES:
+        if name not in (*libraries.RECIPES, *vendor.LAYOUTS):
             raise UsageError(
-                f"--runtime-dir {name}: only what is compiled from source can come from a folder: "
-                f"{', '.join(libraries.RECIPES)}"
+                f"--runtime-dir {name}: only these can be brought: "
+                f"{', '.join([*libraries.RECIPES, *vendor.LAYOUTS])}"
             )
     for runtime in runtimes:
-        if runtime != NULL and runtime not in offered(wanted):
+        if runtime != NULL and runtime not in offered(wanted, runtime_dirs):
             runtime_named(runtime, load_runtimes())
             raise UsageError(
-                f"there is no native {runtime} for {target}", hint=f"there is: {', '.join(offered(wanted))}"
+                f"there is no native {runtime} for {target}", hint=how_to_get(runtime, wanted, runtime_dirs)
             )
     workspace.ensure_home()
     started = time.monotonic()
@@ -107,7 +109,7 @@ def bundle_document(
     chosen = [target_named(name) for name in targets or RELEASED]
 
     def workers(target: str) -> list[str]:
-        there = offered(target_named(target))
+        there = published(target_named(target))  # never what is the user's own
         return [name for name in runtimes if name in there] if runtimes else there
 
     written = write_bundle(
@@ -117,7 +119,10 @@ def bundle_document(
 
 
 def list_document(workspace: Workspace, progress: Progress) -> Document:
-    """Targets with their compilers, and runtimes with where they can run (schema edgeflow.toolchain/1)."""
+    """Targets with their compilers, runtimes with where they can run, and converters' tools.
+
+    Schema edgeflow.toolchain/1.
+    """
     targets = []
     for target in TARGETS.values():
         try:
@@ -130,7 +135,9 @@ def list_document(workspace: Workspace, progress: Progress) -> Document:
             "runtime": name,
             "version": runtime.version,
             "licence": runtime.licence,
-            "targets": [target.name for target in TARGETS.values() if name in offered(target)],
+            "targets": [target.name for target in TARGETS.values() if name in published(target)],
+            "bring": runtime.bring or None,
+            "brought": _brought_place(name, runtime),
         }
         for name, runtime in load_runtimes().items()
     ]
@@ -141,11 +148,15 @@ def list_document(workspace: Workspace, progress: Progress) -> Document:
         "bundle": None if bundle is None else bundle.origin,
         "targets": targets,
         "runtimes": runtimes,
+        "tools": converter_tools.tool_rows(workspace),
     }
 
 
 def doctor_document(workspace: Workspace, progress: Progress) -> Document:
-    """What building needs, part by part, with the one command that mends it (schema edgeflow.doctor/1)."""
+    """What building and converting need, part by part, with the one command that mends it.
+
+    Schema edgeflow.doctor/1.
+    """
     checks = [_sources(), _cmake(workspace)]
     for target in TARGETS.values():
         try:
@@ -155,23 +166,57 @@ def doctor_document(workspace: Workspace, progress: Progress) -> Document:
             # Nobody needs every target, and the NDK is a large thing that most do without.
             optional = target.needs_ndk or target.name == HOST
             checks.append(_check(f"compiler {target.name}", optional, f"none: {error.message}", error.hint))
+    checks += [
+        _brought_check(name, runtime, workspace, progress)
+        for name, runtime in load_runtimes().items()
+        if name in vendor.LAYOUTS
+    ]
     try:
         bundle = find_bundle(workspace, progress)
         checks.append(_check("bundle", True, "none" if bundle is None else bundle.origin))
     except EdgeflowError as error:
         checks.append(_check("bundle", False, error.message, error.hint))
+    checks += converter_tools.converter_checks(workspace)
     return {"schema": "edgeflow.doctor/1", "checks": checks}
 
 
 def install_document(
-    targets: Sequence[str], runtimes: Sequence[str], compiler: str, workspace: Workspace, progress: Progress
+    tools: Sequence[str],
+    targets: Sequence[str],
+    runtimes: Sequence[str],
+    compiler: str,
+    workspace: Workspace,
+    progress: Progress,
 ) -> Document:
     """Brings what building for the targets needs and is not there: CMake, Ninja, zig, sources of runtimes.
 
+    With `tools` named, brings those converters' environments, and of the rest only what is named too.
+
     Schema edgeflow.toolchain-install/1. Raises ToolMissingError, UsageError.
     """
+    converter_tools.require_tools(tools)
     workspace.ensure_home()
-    folder, brought, there = workspace.toolchain_dir, [], []
+    brought, there = converter_tools.install_tools(tools, workspace, progress)
+    if not tools or targets or runtimes:
+        _install_for_building(targets, runtimes, compiler, workspace, progress, brought, there)
+    return {
+        "schema": "edgeflow.toolchain-install/1",
+        "brought": list(dict.fromkeys(brought)),
+        "there": list(dict.fromkeys(there)),
+    }
+
+
+def _install_for_building(
+    targets: Sequence[str],
+    runtimes: Sequence[str],
+    compiler: str,
+    workspace: Workspace,
+    progress: Progress,
+    brought: list[str],
+    there: list[str],
+) -> None:
+    """Adds to `brought` and `there` what building for the targets needs."""
+    folder = workspace.toolchain_dir
     chosen = [target_named(name) for name in targets] or [t for t in TARGETS.values() if t.zig]
     for package, found in ((CMAKE_PACKAGE, cmake_program(folder)), (NINJA_PACKAGE, ninja_program(folder))):
         if found is None:
@@ -193,7 +238,7 @@ def install_document(
         there.append(f"{target.name}: {label}")
     store = BuildStore(build_folder(workspace))
     known = load_runtimes()
-    for name in runtimes or [name for target in chosen for name in offered(target)]:
+    for name in runtimes or [name for target in chosen for name in published(target)]:
         runtime = runtime_named(name, known)
         for source in runtime.build:
             fetch.source_folder(source, store, progress)
@@ -201,11 +246,6 @@ def install_document(
             for file in files_for(runtime, target):
                 fetch.device_file(file, store, progress)
         there.append(f"{name} {runtime.version}")
-    return {
-        "schema": "edgeflow.toolchain-install/1",
-        "brought": list(dict.fromkeys(brought)),
-        "there": list(dict.fromkeys(there)),
-    }
 
 
 def _own(folder: Path, package: str) -> Path:
@@ -224,6 +264,40 @@ def _cmake(workspace: Workspace) -> Document:
         return _check("cmake", True, str(require_cmake(workspace.toolchain_dir)))
     except EdgeflowError as error:
         return _check("cmake", False, error.message, error.hint)
+
+
+def _brought_place(name: str, runtime: Runtime) -> str | None:
+    """The place that the environment names for a runtime, or what is wrong with it."""
+    try:
+        own = runtime.brought(name)
+    except UsageError as error:
+        return error.message
+    return None if own is None else own.place
+
+
+def _brought_check(name: str, runtime: Runtime, workspace: Workspace, progress: Progress) -> Document:
+    """What there is of a runtime that users bring. Nobody needs it, but what was brought should be of use."""
+    packaged = [target.name for target in TARGETS.values() if files_for(runtime, target)]
+    out_of_packages = f"for {', '.join(packaged)} out of packages" if packaged else "in no package"
+    try:
+        own = runtime.brought(name)
+        if own is None:
+            return _check(f"runtime {name}", True, f"{out_of_packages}; nothing brought", runtime.bring)
+        folder = own.find(BuildStore(build_folder(workspace)), progress)
+    except EdgeflowError as error:
+        return _check(f"runtime {name}", False, error.message, runtime.bring)
+    if folder is None:
+        return _check(f"runtime {name}", True, f"{own.place} ({own.origin}), fetched when it is needed")
+    serves, reasons = [], []
+    for target in TARGETS.values():
+        try:
+            vendor.vendor_site(name, target, folder)
+            serves.append(target.name)
+        except UsageError as error:
+            reasons.append(error.message)
+    if not serves:
+        return _check(f"runtime {name}", False, f"{own.origin}: {reasons[0]}", runtime.bring)
+    return _check(f"runtime {name}", True, f"{own.place} ({own.origin}) for {', '.join(serves)}")
 
 
 def _check(name: str, ready: bool, what: str, fix: str = "") -> Document:

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from edgeflow import resources
-from edgeflow.errors import DeviceError, EdgeflowError
-from edgeflow.toolchain import libraries
+from edgeflow.errors import DeviceError, EdgeflowError, UsageError
+from edgeflow.toolchain import libraries, vendor
 from edgeflow.toolchain.build import Agent, Builder, Worker
 from edgeflow.toolchain.bundle import Bundle, find_bundle
 from edgeflow.toolchain.runtimes import files_for, load_runtimes
@@ -31,13 +31,38 @@ def left_out() -> frozenset[str]:
     return frozenset(word.lower() for line in lines if not line.startswith("#") for word in line.split())
 
 
-def offered(target: Target) -> list[str]:
-    """The runtimes that have a native worker for the target, the null one apart."""
+def offered(target: Target, runtime_dirs: Sequence[str] = ()) -> list[str]:
+    """The runtimes that have a native worker for the target, null apart: out of packages, or brought."""
+    there = published(target)
+    return [name for name in load_runtimes() if name in there or _is_brought(name, runtime_dirs)]
+
+
+def published(target: Target) -> list[str]:
+    """The runtimes whose code is in packages, so that anybody has them and a bundle may hold them."""
     return [
         name
         for name, runtime in load_runtimes().items()
         if name in libraries.RECIPES or files_for(runtime, target)
     ]
+
+
+def _is_brought(name: str, runtime_dirs: Sequence[str]) -> bool:
+    """Whether the user names a place for it; what that lacks for a target is told when it is built."""
+    if name not in vendor.LAYOUTS:
+        return False
+    try:
+        return load_runtimes()[name].brought(name, runtime_dirs) is not None
+    except UsageError:
+        return False  # a stale variable is told where its runtime is asked for, not where another is
+
+
+def how_to_get(name: str, target: Target, runtime_dirs: Sequence[str] = ()) -> str:
+    """The hint where a runtime is not offered. Raises UsageError for a place that is named and not there."""
+    known = load_runtimes().get(name)
+    if known is not None and known.bring:
+        known.brought(name, runtime_dirs)
+        return known.bring
+    return f"there is: {', '.join([*offered(target, runtime_dirs), NULL])}"
 
 
 @dataclass(frozen=True)
@@ -100,9 +125,9 @@ def products_for(
     """
     fitting = [target for target in targets if runtime in (None, NULL) or runtime in offered(target)]
     if not fitting:
-        known = ", ".join([*offered(targets[-1]), NULL])
         raise DeviceError(
-            f"{device}: there is no native {runtime} for {targets[-1].name}", hint=f"there is: {known}"
+            f"{device}: there is no native {runtime} for {targets[-1].name}",
+            hint=how_to_get(str(runtime), targets[-1]),
         )
     bundle = find_bundle(workspace, progress)
     found = [Products(target, bundle, Builder(target, workspace, progress)) for target in fitting]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,14 +13,12 @@ from edgeflow import resources
 from edgeflow.config.suggest import did_you_mean
 from edgeflow.config.yaml_source import load_yaml
 from edgeflow.errors import UsageError
+from edgeflow.toolchain.brought import Brought, brought
 
 if TYPE_CHECKING:
     from edgeflow.toolchain.targets import Target
 
 FILE_NAME = "runtimes.yaml"
-OVERRIDE = "EDGEFLOW_RUNTIME_DIR_"
-"""EDGEFLOW_RUNTIME_DIR_NCNN=DIR: a runtime from the user's own folder instead of a package."""
-
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PackageText = Annotated[str, Field(pattern=r"^(pypi:[^=]+==[^=]+|npm:.+@[^@]+)$")]
 
@@ -69,12 +66,21 @@ class BuildSource(_FromPackage):
 
 
 class Runtime(_Strict):
-    """One runtime: what devices get, by target, and what its worker is built from."""
+    """One runtime: what devices get, by target, and what its worker is built from.
+
+    `bring` tells what of it a user can bring, in words; `variables` name that place in the environment.
+    """
 
     version: str
     licence: str
     files: Mapping[str, tuple[DeviceFile, ...]] = {}
     build: tuple[BuildSource, ...] = ()
+    bring: str = ""
+    variables: tuple[str, ...] = ()
+
+    def brought(self, name: str, given: Sequence[str] = ()) -> Brought | None:
+        """What the user brings for it. Raises UsageError for a place that is not there."""
+        return brought(name, given, self.variables)
 
 
 def files_for(runtime: Runtime, target: Target) -> tuple[DeviceFile, ...]:
@@ -101,27 +107,3 @@ def runtime_named(name: str, runtimes: Mapping[str, Runtime]) -> Runtime:
     if name not in runtimes:
         raise UsageError(f"no native worker for runtime '{name}'; {did_you_mean(name, runtimes)}")
     return runtimes[name]
-
-
-def user_folder(name: str, given: Sequence[str] = ()) -> Path | None:
-    """The folder that the user names for a runtime: `NAME=DIR` of --runtime-dir, else the environment's.
-
-    Raises UsageError for one that is not there.
-    """
-    named = dict(pair_of(text) for text in given).get(name)
-    variable = OVERRIDE + name.upper()
-    chosen = named or os.environ.get(variable)
-    if not chosen:
-        return None
-    folder = Path(chosen).expanduser().absolute()
-    if not folder.is_dir():
-        raise UsageError(f"{'--runtime-dir' if named else variable}: {folder}: no such folder")
-    return folder
-
-
-def pair_of(text: str) -> tuple[str, str]:
-    """NAME=DIR as its two parts. Raises UsageError."""
-    name, equals, folder = text.partition("=")
-    if not equals or not folder:
-        raise UsageError(f"--runtime-dir {text}: expected NAME=DIR")
-    return name, folder

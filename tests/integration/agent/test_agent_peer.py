@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 import native_agent
+import paddle_models
 from edgeflow_agent import gauge, harness, stats, sysinfo
+from edgeflow_agent.backends import paddlelite_model
 from edgeflow_agent.energy import EnergyPlan
 from edgeflow_agent.faults import Fault
 from edgeflow_agent.gauge import Refused
@@ -458,3 +460,36 @@ def test_permission_denied_is_a_reason(native_peer: Path) -> None:
                 other("read", index=0)
         finally:
             other.close()
+
+
+def test_models_of_paddle_lite_and_damaged_ones_are_read_alike(peer: Peer, tmp_path: Path) -> None:
+    draw = random.Random(4)
+    nb, arm_nb = ((paddle_models.FOLDER / f"small.{place}.nb").read_bytes() for place in ("x86", "arm"))
+    graph_bytes = int.from_bytes(nb[18:26], "little")
+    contents = [nb, arm_nb, b"", nb[: 26 + graph_bytes]]
+    contents += [nb[: draw.randrange(len(nb))] for _ in range(100)]
+    for _ in range(1000):
+        damaged = bytearray(nb)
+        for _ in range(draw.choice((1, 1, 4, 40))):
+            damaged[draw.randrange(26 + graph_bytes)] = draw.choice((0, 1, 0x7F, 0xFF, draw.randrange(256)))
+        contents.append(bytes(damaged))
+    path, verdicts = tmp_path / "model.nb", []
+    for content in contents:
+        path.write_bytes(content)
+        try:
+            model = paddlelite_model.read_model(str(path))
+            ours: Any = {
+                "kernels": [list(kernel) for kernel in model.kernels],
+                "inputs": model.inputs,
+                "compute_dtype": paddlelite_model.compute_dtype(model),
+            }
+        except Fault as fault:
+            ours = fault.code
+        try:
+            theirs: Any = peer("paddlelite_model", path=os.fspath(path))
+        except Fault as fault:
+            theirs = fault.code
+        assert ours == theirs, len(verdicts)
+        verdicts.append(ours)
+    assert verdicts[0] == verdicts[3] != verdicts[1] and verdicts[0]["inputs"]["ids"] == [-1, 4]
+    assert 100 < verdicts.count("load_failed") < len(verdicts)

@@ -177,7 +177,7 @@ def test_no_samples(model: Path, cache: Path) -> None:
         ("ncnnn", "fp32", errors.UnknownTarget),
         ("ncnn", "fp23", errors.UnknownTarget),
         ("ncnn", "int8", errors.NotOffered),
-        ("tflite", "fp32", errors.NotOffered),
+        ("paddlelite", "fp32", errors.NotOffered),
     ],
 )
 def test_a_target_that_cannot_be_had(

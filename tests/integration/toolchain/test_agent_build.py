@@ -80,7 +80,8 @@ def test_a_compiler_that_fails_is_quoted(build: Build, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--target", "host", "-r", "snpe"], "no native worker for runtime 'snpe'"),
+        (["--target", "host", "-r", "openvino"], "no native worker for runtime 'openvino'"),
+        (["--target", "linux-armv7", "-r", "paddlelite"], "no native paddlelite for linux-armv7"),
         (["--target", "linux-armv7", "-r", "onnxruntime"], "no native onnxruntime for linux-armv7"),
         (["--target", "host", "--layers", "few"], "unknown layers 'few'"),
         (["--target", "beos"], "unknown target 'beos'"),

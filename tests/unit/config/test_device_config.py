@@ -31,9 +31,9 @@ def test_the_shipped_file_is_valid_and_live() -> None:
     assert {name: spec.transport for name, spec in shipped.devices.items()} == {
         "local": "local",
         "pixel7": "adb",
-        "rpi4": "ssh",
     }
-    assert shipped.get("rpi4").address == "raspberrypi.local"
+    text = (CHECKOUT / "devices.yaml").read_text()
+    assert "  # rpi4:" in text  # an example, which a fresh checkout does not take for a device
 
 
 def test_local_exists_without_any_file_and_in_a_file_that_does_not_name_it(tmp_path: Path) -> None:
@@ -197,4 +197,11 @@ def test_unknown_device_lists_the_known_ones(tmp_path: Path) -> None:
         fleet(tmp_path, FLEET).get("Pixel")
     with pytest.raises(UsageError, match="unknown device 'board'") as caught:
         load_fleet(None, tmp_path / "nowhere", tmp_path / "nowhere").get("board")
-    assert "devices scan" in caught.value.hint
+    assert "devices scan --write" in caught.value.hint
+
+
+def test_a_lab_device_that_is_unknown_is_told_where_it_is(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown device 'lab-arm64'") as caught:
+        fleet(tmp_path, FLEET).get("lab-arm64")
+    assert "edgeflow lab up lab-arm64" in caught.value.hint
+    assert "--devices-file" in caught.value.hint

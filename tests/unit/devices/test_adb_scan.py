@@ -136,3 +136,13 @@ def test_a_file_that_cannot_be_added_to_stays_as_it_is(tmp_path: Path, ssh: Path
     with pytest.raises(UsageError, match="on a line of its own"):
         scan_document(Workspace(home=tmp_path, cwd=tmp_path), write=True, ssh_folder=ssh)
     assert path.read_text() == "devices: {a: {transport: local}}\n"
+
+
+def test_an_entry_for_any_phone_is_the_only_phone_that_adb_lists(tmp_path: Path) -> None:
+    (tmp_path / "devices.yaml").write_text("devices:\n  pixel7: {transport: adb}\n")
+    fleet = load_fleet(None, tmp_path, tmp_path)
+    one = "28161FDH2000AB device model:Pixel_7 transport_id:3\n"
+    (only,) = propose(map(adb_entry, parse_devices(one)), fleet)
+    assert (only.name, only.known_as) == ("pixel7", "pixel7")
+    two = one + "R58M device model:SM_G973F transport_id:4\n"
+    assert [device.known_as for device in propose(map(adb_entry, parse_devices(two)), fleet)] == ["", ""]

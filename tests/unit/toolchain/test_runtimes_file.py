@@ -8,7 +8,7 @@ import pytest
 
 from edgeflow.errors import UsageError
 from edgeflow.toolchain.products import offered
-from edgeflow.toolchain.runtimes import load_runtimes, runtime_named, user_folder
+from edgeflow.toolchain.runtimes import load_runtimes, runtime_named
 from edgeflow.toolchain.targets import TARGETS
 
 ENTRY = """\
@@ -61,16 +61,3 @@ def test_an_npm_package_may_have_a_scope(tmp_path: Path) -> None:
 def test_an_unknown_runtime_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"runtime 'ncn'; .*ncnn"):
         runtime_named("ncn", load_runtimes())
-
-
-def test_a_folder_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert user_folder("mnn") is None
-    monkeypatch.setenv("EDGEFLOW_RUNTIME_DIR_MNN", str(tmp_path))
-    assert user_folder("mnn") == tmp_path
-    other = tmp_path / "other"
-    other.mkdir()
-    assert user_folder("mnn", [f"mnn={other}"]) == other
-    with pytest.raises(UsageError, match=r"--runtime-dir: .*nowhere"):
-        user_folder("mnn", [f"mnn={tmp_path}/nowhere"])
-    with pytest.raises(UsageError, match="expected NAME=DIR"):
-        user_folder("mnn", ["mnn"])

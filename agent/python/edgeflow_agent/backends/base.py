@@ -67,6 +67,8 @@ REGISTRY = {
     "ncnn": BackendEntry("ncnn", "ncnn", ("param", "bin")),
     "null": BackendEntry("null", None, ()),
     "onnxruntime": BackendEntry("onnxruntime", "onnxruntime", ("model",)),
+    "openvino": BackendEntry("openvino", "openvino", ("xml", "bin")),
+    "paddlelite": BackendEntry("paddlelite", "paddlelite", ("model",)),
     "tflite": BackendEntry("tflite", "ai_edge_litert", ("model",)),
 }
 """Backend name -> entry. A new runtime is one line here and one file beside this one."""

@@ -55,6 +55,11 @@ class AdbTransport:
         self._finishers: list[Finisher] = []  # one for each push that was under way at once
         self._connect()
 
+    @property
+    def serial(self) -> str:
+        """The device that was found, as `adb devices` lists it."""
+        return self._serial
+
     def run(self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b"") -> Completed:
         deadline = time.monotonic() + timeout_s
         what = f"`{_short(argv)}` ran"

@@ -35,6 +35,10 @@ _CURES = {
 }
 
 
+class NoPhone(DeviceError):
+    """adb lists no device at all."""
+
+
 def choose(name: str, devices: Sequence[ListedDevice], *, serial: str | None) -> ListedDevice:
     """The device that `serial` names, or the only one. Raises DeviceError that tells state and cure."""
     if serial is None:
@@ -91,7 +95,7 @@ def connect_failure(name: str, address: str, answer: str) -> DeviceError:
 
 def _only(name: str, devices: Sequence[ListedDevice]) -> ListedDevice:
     if not devices:
-        raise DeviceError(
+        raise NoPhone(
             f"{name}: adb sees no device",
             hint="plug a phone in with USB debugging on and a cable that carries data, "
             "or set `address: host:port` in devices.yaml",

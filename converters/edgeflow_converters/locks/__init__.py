@@ -1,0 +1,58 @@
+"""The pinned environments of converters: NAME.lock, a requirements file with the hash of every package.
+
+Its first line tells, as JSON after `# edgeflow:`, which Pythons it is for (the best first), how much disk it
+takes, which runtimes need it, and what it does. The rest is what pip and uv read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_HEADER = "# edgeflow:"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """One lock file. `digest` names exactly its content."""
+
+    name: str
+    version: str  # of the package of that name
+    path: Path
+    digest: str
+    python: tuple[str, ...]
+    disk_mb: int
+    runtimes: tuple[str, ...]
+    what: str
+
+
+def load_locks(folder: Path | None = None) -> Mapping[str, Lock]:
+    """Every lock by name. Raises ValueError for one that does not say what it is for, or pins nothing."""
+    paths = sorted((folder or Path(__file__).parent).glob("*.lock"))
+    return {path.stem: read_lock(path) for path in paths}
+
+
+def read_lock(path: Path) -> Lock:
+    """The lock in `path`. Raises ValueError as load_locks does."""
+    text = path.read_text(encoding="utf-8")
+    first = text.split("\n", 1)[0]
+    if not first.startswith(_HEADER):
+        raise ValueError(f"{path}: its first line does not begin with {_HEADER!r}")
+    told = json.loads(first.removeprefix(_HEADER))
+    pinned = re.search(rf"^{re.escape(path.stem)}==(\S+)", text, re.MULTILINE)
+    if pinned is None:
+        raise ValueError(f"{path}: does not pin {path.stem}")
+    return Lock(
+        name=path.stem,
+        version=pinned[1],
+        path=path,
+        digest=hashlib.sha256(text.encode()).hexdigest()[:12],
+        python=tuple(told["python"]),
+        disk_mb=told["disk_mb"],
+        runtimes=tuple(told["runtimes"]),
+        what=told["what"],
+    )

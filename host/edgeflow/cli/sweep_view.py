@@ -1,0 +1,182 @@
+"""Sweeps and comparisons as tables: pure functions from documents to what a person reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgeflow.cli.units import count_text, ms_text
+
+Document = Mapping[str, Any]
+
+_KEYS = ("model", "runtime", "precision", "accelerator", "threads", "mode", "device")
+_STYLES = {"ok": "green", "failed": "red", "pending": "yellow"}
+
+
+def sweep_view(document: Document) -> RenderableType:
+    """Every job of a sweep: its median, or why it has none."""
+    jobs = document["jobs"]
+    shown, same = _columns(jobs)
+    repeats = len({job["repeat"] for job in jobs}) > 1
+    table = _table(
+        *shown, *(["repeat"] if repeats else []), "status", "median", "validity", "result or error"
+    )
+    for job in jobs:
+        error = job["error"]
+        table.add_row(
+            *(_word(job[name]) for name in shown),
+            *([str(job["repeat"])] if repeats else []),
+            Text(job["status"], style=_STYLES.get(job["status"], "")),
+            "" if job["median_ms"] is None else ms_text(job["median_ms"]),
+            job["validity"] or "",
+            job["result_id"] or ("" if error is None else f"{error['kind']}: {error['message']}"),
+        )
+    counts = document["counts"]
+    head = (
+        f"sweep {document['id']}: {counts['ok']} ok, {counts['failed']} failed, {counts['pending']} not run"
+    )
+    return Group(Text(head, style="bold"), *_said(same), table, *_dropped(document["dropped"]))
+
+
+def plan_view(document: Document) -> RenderableType:
+    """What a plan comes to."""
+    cells = document["cells"]
+    shown, same = _columns(cells)
+    table = _table("cell", *shown, *(["priority"] if any(cell["priority"] for cell in cells) else []))
+    for cell in cells:
+        extra = [str(cell["priority"])] if len(table.columns) > len(shown) + 1 else []
+        table.add_row(cell["cell"], *(_word(cell[name]) for name in shown), *extra)
+    expected = document["estimate"]
+    known = expected["jobs_known"] + expected["jobs_like_others_of_the_device"]
+    jobs = len(cells) * document["repeats"]
+    basis = f"{known} of {jobs} jobs by earlier results, the others by a default"
+    if known == jobs:
+        basis = "by earlier results"
+    elif not known:
+        basis = "by a default: nothing like it was measured before"
+    head = (
+        f"{count_text(len(cells), 'cell')}, {count_text(jobs, 'job')}, "
+        f"{count_text(expected['conversions'], 'conversion')}; about {_minutes(expected['seconds'])} "
+        f"({basis}; conversions that are not in the cache come on top)"
+    )
+    notes = [Text(f"note: {note}", style="yellow") for note in document["notes"]]
+    return Group(Text(head, style="bold"), *_said(same), table, *_dropped(document["dropped"]), *notes)
+
+
+def compare_view(document: Document) -> RenderableType:
+    """Matched cells of two sides, with the difference of their medians and its interval."""
+    cells = document["cells"]
+    shown, same = _columns(cells)
+    table = _table(*shown, "A", "B", "difference", "95 % interval", "")
+    for cell in cells:
+        table.add_row(
+            *(_word(cell[name]) for name in shown),
+            ms_text(cell["a"]["median_ms"]),
+            ms_text(cell["b"]["median_ms"]),
+            percent(cell["change"]),
+            interval(cell["ci95"]),
+            Text(cell["verdict"], style={"slower": "red", "faster": "green"}.get(cell["verdict"], "dim")),
+        )
+    lines: list[RenderableType] = [Text(compare_head(document), style="bold"), *_said(same), table]
+    for name in ("a", "b"):
+        alone = document[f"only_{name}"]
+        if alone:
+            some = "; ".join(_cell_text(cell) for cell in alone[:5]) + ("; …" if len(alone) > 5 else "")
+            lines.append(
+                Text(f"only in {name.upper()}: {count_text(len(alone), 'cell')}: {some}", style="dim")
+            )
+    return Group(*lines)
+
+
+def compare_head(document: Document) -> str:
+    """One line that says what was compared and what came out."""
+    verdicts = Counter(cell["verdict"] for cell in document["cells"])
+    found = ", ".join(f"{verdicts[word]} {word}" for word in ("slower", "faster", "same") if verdicts[word])
+    return f"A {document['a']}  B {document['b']}: {count_text(len(document['cells']), 'cell')}: {found}"
+
+
+def compare_markdown(document: Document) -> str:
+    """The comparison for a pull request: what changed open, the rest folded away."""
+    cells = document["cells"]
+    shown, same = _columns(cells)
+    changed = [cell for cell in cells if cell["verdict"] != "same"]
+    lines = [f"**{compare_head(document)}**", ""]
+    if same:
+        lines += ["All: " + ", ".join(same), ""]
+    if changed:
+        lines += [*_markdown_rows(changed, shown), ""]
+    quiet = [cell for cell in cells if cell["verdict"] == "same"]
+    if quiet:
+        summary = f"<summary>{count_text(len(quiet), 'cell')} without a difference to see</summary>"
+        lines += ["<details>", summary, "", *_markdown_rows(quiet, shown), "", "</details>", ""]
+    for name in ("a", "b"):
+        if alone := document[f"only_{name}"]:
+            lines += [f"Only in {name.upper()}: " + "; ".join(_cell_text(cell) for cell in alone), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def percent(fraction: float) -> str:
+    return f"{fraction * 100:+.1f} %"
+
+
+def interval(ci95: Sequence[float] | None) -> str:
+    return "too few samples" if ci95 is None else f"{percent(ci95[0])} to {percent(ci95[1])}"
+
+
+def _markdown_rows(cells: Sequence[Document], shown: Sequence[str]) -> list[str]:
+    names = [*shown, "A", "B", "difference", "95 % interval", "verdict"]
+    rows = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    for cell in cells:
+        values = [
+            *(_word(cell[name]).replace("|", "\\|") for name in shown),
+            ms_text(cell["a"]["median_ms"]), ms_text(cell["b"]["median_ms"]),
+            percent(cell["change"]), interval(cell["ci95"]), cell["verdict"],
+        ]  # fmt: skip
+        rows.append("| " + " | ".join(values) + " |")
+    return rows
+
+
+def _columns(rows: Sequence[Document]) -> tuple[list[str], list[str]]:
+    """The keys in which rows differ, and the others as words."""
+    shown = [name for name in _KEYS if len(rows) < 2 or len({row[name] for row in rows}) > 1]
+    same = [f"{name} {_word(rows[0][name])}" for name in _KEYS if rows and name not in shown]
+    return shown, same
+
+
+def _said(same: Sequence[str]) -> list[RenderableType]:
+    return [Text("all: " + ", ".join(same), style="dim")] if same else []
+
+
+def _dropped(dropped: Sequence[Document]) -> list[RenderableType]:
+    """Cells that are left out, by reason."""
+    reasons = Counter(cell["reason"] for cell in dropped)
+    return [
+        Text(f"left out: {count_text(count, 'cell')}: {reason}", style="dim")
+        for reason, count in reasons.items()
+    ]
+
+
+def _cell_text(cell: Document) -> str:
+    return " ".join(_word(cell[name]) for name in ("model", "device", "runtime", "precision", "threads"))
+
+
+def _word(value: object) -> str:
+    return "own" if value is None else str(value)
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=name in {"cell", "median", "A", "B", "status"})
+    return table

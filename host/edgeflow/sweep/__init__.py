@@ -1,0 +1,1 @@
+"""Fleet sweeps: many models on many devices, scheduled, survived, resumed."""

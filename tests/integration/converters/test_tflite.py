@@ -1,0 +1,240 @@
+"""TensorFlow Lite with the real tools: what converts, what is refused, and what a damaged file does."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeflow_converters.arrays import load_sets, save_sets
+from edgeflow_converters.base import Artifact, ConvertRequest, Product
+from edgeflow_converters.cache import Cache
+from edgeflow_converters.check import compare, tolerance_for
+from edgeflow_converters.environments import environment
+from edgeflow_converters.errors import (
+    CalibrationMissing,
+    ConverterFailed,
+    ConvertError,
+    ConverterTimeout,
+    UnsupportedModel,
+)
+from edgeflow_converters.pipeline import convert
+from edgeflow_converters.reference import reference_outputs
+from edgeflow_converters.targets import get_target
+
+MODEL = "ppocr-cls"
+CUBE = (1, 4, 4, 4)
+
+
+def quietly(phase: str) -> None:
+    """A progress function for tests that do not look at it."""
+
+
+def cube_request(folder: Path, **changes: object) -> ConvertRequest:
+    """A convolution whose input and output have the same shape channels first and last: only values tell."""
+    random = np.random.default_rng(0)
+    weights = random.normal(size=(4, 4, 3, 3)).astype("f4")
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])],
+        "cube",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, CUBE)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, CUBE)],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, folder / "cube.onnx")
+    samples = [{"x": random.normal(size=CUBE).astype("f4")} for _ in range(4)]
+    request = ConvertRequest(folder / "cube.onnx", "tflite", "fp32", {"x": CUBE}, samples)
+    return replace(request, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.network
+@pytest.mark.timeout(900)  # the first use installs 670 MB
+def test_a_layout_that_shapes_leave_open_is_decided_by_the_values(tmp_path: Path, tools_root: Path) -> None:
+    request = cube_request(tmp_path)
+    before = request.source.read_bytes()
+    artifact = convert(request, tmp_path / "cache", quietly, tools_root=tools_root)
+    assert artifact.verdict.passed and artifact.runtime_options == {"xnnpack": True}
+    assert [spec.perm for spec in (*artifact.inputs, *artifact.outputs)] == [(0, 2, 3, 1)] * 2
+    assert request.source.read_bytes() == before
+    assert artifact.tools["onnx2tf"].startswith("2.6.9 (lock ")
+
+
+@pytest.mark.network
+@pytest.mark.timeout(900)
+def test_int8_measures_ranges_on_real_inputs_and_tells_what_stays_fp32(
+    tmp_path: Path, tools_root: Path
+) -> None:
+    request = cube_request(tmp_path, precision="int8")
+    with pytest.raises(CalibrationMissing) as caught:
+        convert(request, tmp_path / "cache", quietly, tools_root=tools_root)
+    assert "calibration: {data: FOLDER}" in caught.value.hint and "int8-dynamic" in caught.value.hint
+    calibrated = replace(request, calibration=request.samples)
+    artifact = convert(calibrated, tmp_path / "cache", quietly, tools_root=tools_root)
+    assert (artifact.weights_dtype, artifact.compute_dtype) == ("int8", "int8")
+    assert "ranges measured on 4 real input sets" in artifact.notes
+    assert 1e-4 < artifact.verdict.rel_err_max < 0.1  # 8 bits, not fp32 under another name
+    other = replace(request, calibration=request.samples[:2])
+    assert convert(other, tmp_path / "cache", quietly, tools_root=tools_root).key != artifact.key
+
+
+@pytest.mark.network
+@pytest.mark.timeout(900)
+def test_a_layout_that_not_even_the_values_tell_is_refused(tmp_path: Path, tools_root: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Det", ["x"], ["y"])],
+        "det",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, tmp_path / "det.onnx")
+    samples = [{"x": np.random.default_rng(0).normal(size=(2, 3, 3)).astype("f4")}]
+    request = ConvertRequest(tmp_path / "det.onnx", "tflite", "fp32", {"x": (2, 3, 3)}, samples)
+    with pytest.raises(UnsupportedModel, match="2 layouts agree"):  # a determinant, and that of the transpose
+        convert(request, tmp_path / "cache", quietly, tools_root=tools_root)
+
+
+# --- damaged products --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def artifact(artifact_of: Callable[[str, str, str], Artifact]) -> Artifact:
+    return artifact_of(MODEL, "tflite", "fp32")
+
+
+def why_rejected(artifact: Artifact, request: ConvertRequest, data: bytes, work: Path, roots: Any) -> str:
+    """What runner and gate say of a .tflite with this content; "" if they accept it."""
+    cache_root, tools_root = roots
+    (work / artifact.files["model"]).write_bytes(data)
+    product = Product(
+        artifact.files, artifact.inputs, artifact.outputs, artifact.runtime_options, "fp32", "fp32", {}
+    )
+    reference = reference_outputs(
+        request.source, artifact.source_sha256, request.samples, Cache(cache_root), timeout_s=120
+    )
+    save_sets(work / "samples.npz", request.samples)
+    try:
+        get_target("tflite", tools_root).run(
+            product, work, work / "samples.npz", work / "outputs.npz", work, 60
+        )
+    except ConvertError as error:
+        return error.message
+    verdict = compare(reference, load_sets(work / "outputs.npz"), tolerance_for("fp32"))
+    return "; ".join(verdict.reasons)
+
+
+def weights_at(data: bytes) -> list[int]:
+    """Where runs of plausible float32 weights begin: 64 in a row, none zero, all small."""
+    values = np.frombuffer(data[: len(data) // 4 * 4], "<f4")
+    with np.errstate(invalid="ignore"):
+        fine = (np.abs(values) > 1e-4) & (np.abs(values) < 4)
+    starts = [i for i in range(0, len(values) - 64, 64) if fine[i : i + 64].all()]
+    return [4 * index for index in starts]
+
+
+def flipped_signs(data: bytes, seed: int) -> bytes:
+    changed = bytearray(data)
+    places = weights_at(data)
+    for offset in np.random.default_rng(seed).choice(places, size=len(places) // 4, replace=False):
+        for index in range(64):
+            changed[offset + 4 * index + 3] ^= 0x80
+    return bytes(changed)
+
+
+BREAK: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda data: data[: len(data) // 2],
+    "empty": lambda data: b"",
+    "weights zeroed": lambda data: _zeroed(data),
+    **{f"signs flipped {seed}": lambda data, seed=seed: flipped_signs(data, seed) for seed in range(3)},  # type: ignore[misc]
+}
+
+
+def _zeroed(data: bytes) -> bytes:
+    changed = bytearray(data)
+    for offset in weights_at(data):
+        changed[offset : offset + 256] = bytes(256)
+    return bytes(changed)
+
+
+@pytest.mark.network
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", BREAK)
+def test_a_damaged_product_is_caught(
+    kind: str,
+    artifact: Artifact,
+    request_for: Callable[..., ConvertRequest],
+    tmp_path: Path,
+    cache_root: Path,
+    tools_root: Path,
+) -> None:
+    request = request_for(MODEL, "tflite", "fp32")
+    data = (artifact.path / artifact.files["model"]).read_bytes()
+    assert weights_at(data)
+    roots = (cache_root, tools_root)
+    assert why_rejected(artifact, request, data, tmp_path, roots) == ""
+    assert why_rejected(artifact, request, BREAK[kind](data), tmp_path, roots) != ""
+
+
+# --- an onnx2tf that misbehaves ----------------------------------------------------------------------
+
+
+def stand_in(tools_root: Path, code: str) -> None:
+    """An environment of onnx2tf whose interpreter runs `code` instead."""
+    python = environment("onnx2tf", tools_root).python
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!{sys.executable}\nimport os, signal, time\n{code}\n")
+    python.chmod(0o755)
+
+
+FAKES = {
+    "aborts": ("os.abort()", f"onnx2tf crashed ({signal.SIGABRT.name})"),
+    "exits": ("print('no such op'); raise SystemExit(3)", "onnx2tf exited with code 3: no such op"),
+    "lies": ("print('Complete!')", "onnx2tf said success and wrote no model: Complete!"),
+    "writes rubbish": (
+        "os.mkdir('out'); open('out/model_float32.tflite', 'w').write('hello world')",
+        "model_float32.tflite is no TensorFlow Lite model",
+    ),
+}
+
+
+@pytest.mark.parametrize("fake", FAKES)
+def test_a_converter_that_misbehaves(fake: str, tmp_path: Path) -> None:
+    code, words = FAKES[fake]
+    stand_in(tmp_path / "tools", code)
+    with pytest.raises(ConverterFailed) as caught:
+        convert(cube_request(tmp_path), tmp_path / "cache", quietly, tools_root=tmp_path / "tools")
+    assert words in caught.value.message
+    assert not list((tmp_path / "cache").glob("artifact/*/*"))
+
+
+def test_an_operator_that_the_converter_invented_is_named(tmp_path: Path) -> None:
+    # A FlatBuffer with one operator code, whose custom name is ONNX_DET.
+    code = (
+        "import struct; b = bytearray(68); struct.pack_into('<I4s', b, 0, 16, b'TFL3')\n"
+        "struct.pack_into('<HHHH', b, 8, 8, 12, 0, 8); struct.pack_into('<iII', b, 16, 8, 0, 4)\n"
+        "struct.pack_into('<II', b, 28, 1, 12); struct.pack_into('<HHHH', b, 36, 8, 8, 0, 4)\n"
+        "struct.pack_into('<iI', b, 44, 8, 4); struct.pack_into('<I8s', b, 52, 8, b'ONNX_DET')\n"
+        "os.mkdir('out'); open('out/model_float32.tflite', 'wb').write(b)"
+    )
+    stand_in(tmp_path / "tools", code)
+    with pytest.raises(UnsupportedModel, match="could not express ONNX_DET"):
+        convert(cube_request(tmp_path), tmp_path / "cache", quietly, tools_root=tmp_path / "tools")
+
+
+def test_a_converter_that_hangs_is_stopped(tmp_path: Path) -> None:
+    stand_in(tmp_path / "tools", "signal.pause()")
+    with pytest.raises(ConverterTimeout, match="onnx2tf did not end within 4 s"):
+        convert(
+            cube_request(tmp_path, timeout_s=4.0), tmp_path / "cache", quietly, tools_root=tmp_path / "tools"
+        )
+    shutil.rmtree(tmp_path / "tools")

@@ -23,7 +23,7 @@ constexpr const char* kResult = "result.frame";
 constexpr const char* kLog = "worker.log";
 constexpr size_t kMaxRecordBytes = 64 << 10;
 
-// Whether the process runs. One that began at another time, as far as that can be told, has only its id.
+// Whether the process runs. One that is known to have begun at another time only has its id.
 bool alive(int64_t pid, std::optional<int64_t> started_ticks = std::nullopt) {
   const auto id = static_cast<pid_t>(pid);
   if (pid <= 0 || (::kill(id, 0) != 0 && errno != EPERM)) return false;

@@ -105,7 +105,7 @@ class Spool:
 
 
 def _alive(pid: int, started_ticks: Optional[int] = None) -> bool:
-    """Whether the process runs. One that began at another time, as far as that can be told, has only its id."""
+    """Whether the process runs. One that is known to have begun at another time only has its id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -301,7 +301,7 @@ def test_no_worker_outlives_its_core(connect: Callable[..., Any], work: Path, ho
 def test_what_a_killed_core_left_goes_though_another_process_has_its_id(
     connect: Callable[..., Any], work: Path
 ) -> None:
-    """As after a reboot. A record with no time of start, of an older agent, is believed while the id is used."""
+    """As after a reboot. A record of an older agent tells no time: it is believed while the id is used."""
     client = connect()
     client.send("job.wait", job=client.start("infer", [X], options={"crash": "hang"}))
     client.until_phase("first")

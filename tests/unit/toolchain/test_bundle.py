@@ -38,6 +38,20 @@ def write(tmp_path: Path, folder: Path) -> dict[str, Any]:
     return write_bundle([built], lambda target: ["ncnn"], folder)  # type: ignore[list-item]
 
 
+def test_a_core_that_is_too_large_is_told_with_its_figure(tmp_path: Path) -> None:
+    program, notes = tmp_path / "program", list[str]()
+    built = SimpleNamespace(
+        target=SimpleNamespace(name="linux-x86_64"),
+        agent=lambda: Agent("linux-x86_64", "0123456789abcdef", "g++", program),
+        progress=SimpleNamespace(note=notes.append),
+    )
+    for size_bytes in (bundle.CORE_LIMIT_BYTES, bundle.CORE_LIMIT_BYTES + 1):
+        program.write_bytes(bytes(size_bytes))
+        write_bundle([built], lambda target: [], tmp_path / "out")  # type: ignore[list-item]
+    (note,) = notes
+    assert "linux-x86_64: the core has 1,048,577 bytes" in note and "--compiler zig" in note
+
+
 def found(workspace: Workspace) -> Bundle | None:
     return find_bundle(workspace, Silent())
 

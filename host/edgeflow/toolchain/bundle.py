@@ -70,10 +70,10 @@ def write_bundle(
         agent, name = builder.agent(), builder.target.name
         program = members[f"{name}/{AGENT}"] = agent.program.read_bytes()
         if len(program) > CORE_LIMIT_BYTES:
-            builder.progress.note(
-                f"{name}: the core has {len(program):,} bytes, more than {CORE_LIMIT_BYTES:,}; zig makes a "
-                f"smaller one: edgeflow toolchain install --target {name} --compiler zig"
-            )
+            cure = f"edgeflow toolchain install --target {name} --compiler zig"
+            smaller = f"; zig makes a smaller one: {cure}" if builder.target.zig else ""
+            size = f"{len(program):,} bytes, more than {CORE_LIMIT_BYTES:,}"
+            builder.progress.note(f"{name}: the core has {size}{smaller}")
         workers = {}
         for runtime in runtimes(name):
             worker = builder.worker(runtime)

@@ -74,8 +74,8 @@ def find_compiler(target: Target, folder: Path, wanted: str = "auto") -> Compile
 def find_release_compiler(target: Target, folder: Path) -> Compiler:
     """What compiles a core that is published: for x86-64 zig, where it is there, else the best there is.
 
-    A static core of x86-64 by g++ is larger than 1 MiB, of which glibc is two thirds: it has each string
-    function for several generations of processors. By zig it has musl's, and 0.7 MB. Raises ToolMissingError.
+    A static core of x86-64 by g++ is larger than 1 MiB, of which glibc is two thirds; by zig, with musl, it
+    has 0.7 MB. Raises ToolMissingError.
     """
     small = _zig(target, folder) if target.machine == "x86_64" and target.system != HOST else None
     return small or find_compiler(target, folder)

@@ -60,7 +60,7 @@ def test_two_builds_give_the_same_bytes_and_the_agent_says_its_build(build: Buil
     assert hello.meta["agent"]["flags"] == first.document["flags"]
 
 
-CORE_BYTES = 1_152_000
+CORE_BYTES = 1_154_360
 """What g++ 12 makes of the core for x86-64. glibc is 0.75 MB of it, so it cannot be held to the 1 MiB of what
 is published, which zig's keeps (docs/native-agent.md): this only sees that nothing large slips in."""
 

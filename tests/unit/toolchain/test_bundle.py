@@ -15,6 +15,7 @@ from edgeflow.progress import Silent
 from edgeflow.toolchain import bundle
 from edgeflow.toolchain.build import Agent, Worker
 from edgeflow.toolchain.bundle import Bundle, find_bundle, write_bundle
+from edgeflow.toolchain.targets import TARGETS
 from edgeflow.workspace import Workspace
 
 
@@ -41,7 +42,7 @@ def write(tmp_path: Path, folder: Path) -> dict[str, Any]:
 def test_a_core_that_is_too_large_is_told_with_its_figure(tmp_path: Path) -> None:
     program, notes = tmp_path / "program", list[str]()
     built = SimpleNamespace(
-        target=SimpleNamespace(name="linux-x86_64"),
+        target=TARGETS["linux-x86_64"],
         agent=lambda: Agent("linux-x86_64", "0123456789abcdef", "g++", program),
         progress=SimpleNamespace(note=notes.append),
     )

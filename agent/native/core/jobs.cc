@@ -9,6 +9,7 @@
 #include "common/files.h"
 #include "core/params.h"
 #include "core/sites.h"
+#include "core/sysinfo.h"
 
 namespace edgeflow {
 namespace {
@@ -40,7 +41,8 @@ std::string JobTable::start(Frame request, const std::string& token, const std::
   set_back();
   for (auto& [role, sha256] : checked["files"].as_object()) sha256 = folder_.verified_file(sha256);
   checked["site"] = site_of(checked);
-  const Record record{random_hex(6), kind, "running", rfc3339_now(), token, host, build_, ::getpid(), persistent_};
+  const Record record{random_hex(6), kind, "running", rfc3339_now(), token, host, build_, ::getpid(), persistent_,
+                      process_start_ticks(::getpid())};
   const std::string log_path = spool_.create(record);
   const auto job = std::make_shared<Job>(record);
   const auto on_progress = [job = job.get()](const Json& meta) { job->on_progress(meta); };

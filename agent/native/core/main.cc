@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -37,7 +38,7 @@ constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitNoDaemon = 3;
 constexpr const char* kUsage =
-    "usage: edgeflow-agent COMMAND --work FOLDER\n"
+    "usage: edgeflow-agent COMMAND --work FOLDER, which may come after the command's own options\n"
     "  core             serve one host on stdin and stdout\n"
     "  daemon           start the daemon of this build; returns once it listens\n"
     "  attach           bridge stdin and stdout to the daemon\n"
@@ -83,9 +84,11 @@ int run(const std::vector<std::string>& words) {
     std::printf("%s\n", kBuild);
     return 0;
   }
-  if (words.size() < 3 || words[1] != "--work") return usage();
-  const std::string work = with_home(words[2]);
-  const std::vector<std::string> options(words.begin() + 3, words.end());
+  const auto named = std::find(words.begin(), words.end(), "--work");
+  if (named <= words.begin() || words.end() - named < 2) return usage();
+  const std::string work = with_home(named[1]);
+  std::vector<std::string> options(words.begin() + 1, named);
+  options.insert(options.end(), named + 2, words.end());
   if (is_maintenance(words[0])) return maintain(words[0], work, options);
   try {
     return run_command(words[0], work, options);

@@ -13,6 +13,7 @@
 
 #include "common/fault.h"
 #include "common/files.h"
+#include "core/sysinfo.h"
 
 namespace edgeflow {
 namespace {
@@ -22,19 +23,29 @@ constexpr const char* kResult = "result.frame";
 constexpr const char* kLog = "worker.log";
 constexpr size_t kMaxRecordBytes = 64 << 10;
 
-bool alive(int64_t pid) { return pid > 0 && (::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM); }
+// Whether the process runs. One that is known to have begun at another time only has its id.
+bool alive(int64_t pid, std::optional<int64_t> started_ticks = std::nullopt) {
+  const auto id = static_cast<pid_t>(pid);
+  if (pid <= 0 || (::kill(id, 0) != 0 && errno != EPERM)) return false;
+  const std::optional<int64_t> found = started_ticks ? process_start_ticks(id) : std::nullopt;
+  return !found || found == started_ticks;
+}
 
 }  // namespace
 
 Json Record::to_json() const {
-  return Json::Object{{"job", job},     {"kind", kind}, {"state", state}, {"since", since},          {"token", token},
-                      {"host", host}, {"build", build}, {"pid", pid},     {"persistent", persistent}};
+  return Json::Object{
+      {"job", job},     {"kind", kind}, {"state", state},           {"since", since}, {"token", token}, {"host", host},
+      {"build", build}, {"pid", pid},   {"persistent", persistent},
+      {"started_ticks", started_ticks ? Json(*started_ticks) : Json()}};
 }
 
 Record Record::from_json(const Json& fields) {
+  const Json& started_ticks = fields["started_ticks"];
   return Record{fields["job"].as_string(),   fields["kind"].as_string(),  fields["state"].as_string(),
                 fields["since"].as_string(), fields["token"].as_string(), fields["host"].as_string(),
-                fields["build"].as_string(), fields["pid"].as_integer(),  fields["persistent"].as_bool()};
+                fields["build"].as_string(), fields["pid"].as_integer(),  fields["persistent"].as_bool(),
+                started_ticks.is_null() ? std::nullopt : std::optional<int64_t>(started_ticks.as_integer())};
 }
 
 bool Record::operator<(const Record& other) const {
@@ -95,7 +106,7 @@ std::vector<Record> Spool::records() const {
 
 void Spool::sweep() const {
   for (const Record& record : records()) {
-    if (!record.persistent && !alive(record.pid)) remove(record.job);
+    if (!record.persistent && !alive(record.pid, record.started_ticks)) remove(record.job);
   }
   const std::string_view prefix = kAheadPrefix;
   for (const std::string& name : names_in(path_)) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,10 @@ struct Record {
   std::string build;
   int64_t pid = 0;
   bool persistent = false;  // of a daemon: its result waits for the host
+  std::optional<int64_t> started_ticks;  // when `pid` began, after boot: another process may get its id later
 
   Json to_json() const;
-  // Throws JsonError unless every field is there.
+  // Throws JsonError unless every field but started_ticks is there.
   static Record from_json(const Json& fields);
   // Older first.
   bool operator<(const Record& other) const;

@@ -26,6 +26,19 @@ std::string_view next_word(std::string_view text, size_t& at) {
   return text.substr(begin, end - begin);
 }
 
+// What follows the process's name in the text of /proc/PID/stat, after `fields` fields of it.
+struct StatFields {
+  StatFields(std::string_view stat, int fields) : text(stat) {
+    const size_t name_end = stat.rfind(')');  // the name may hold spaces and brackets
+    at = name_end == std::string_view::npos ? stat.size() : name_end + 1;
+    for (int field = 0; field < fields; ++field) next_word(text, at);
+  }
+  std::optional<int64_t> next() { return number_in(next_word(text, at)); }
+
+  std::string_view text;
+  size_t at;
+};
+
 // One line of a status file, in bytes.
 std::optional<int64_t> status_bytes(const std::string& folder, std::string_view key) {
   const std::string whole = read_text(joined(folder, "status"));
@@ -84,13 +97,15 @@ std::optional<CpuTimes> cpu_times_in(std::string_view stat) {
 }
 
 std::optional<int64_t> process_ticks_in(std::string_view stat) {
-  const size_t name_end = stat.rfind(')');  // the name may hold spaces and brackets
-  if (name_end == std::string_view::npos) return std::nullopt;
-  size_t at = name_end + 1;
-  for (int field = 0; field < 11; ++field) next_word(stat, at);
-  const std::optional<int64_t> user = number_in(next_word(stat, at)), system = number_in(next_word(stat, at));
+  StatFields fields(stat, 11);
+  const std::optional<int64_t> user = fields.next(), system = fields.next();
   if (!user || !system) return std::nullopt;
   return *user + *system;
+}
+
+std::optional<int64_t> process_start_ticks(pid_t pid) {
+  const std::string stat = read_text("/proc/" + std::to_string(pid) + "/stat");
+  return StatFields(stat, 19).next();
 }
 
 std::optional<int64_t> number_in(std::string_view text) {

@@ -41,6 +41,9 @@ class PolledFile {
 std::optional<CpuTimes> cpu_times_in(std::string_view stat);
 // Ticks that a process spent on CPUs, all its threads together, in the text of /proc/PID/stat.
 std::optional<int64_t> process_ticks_in(std::string_view stat);
+// When a process began, in ticks since boot (proc(5), starttime): with its id, one process alone. None where there is
+// no /proc, and where the process is gone or hidden.
+std::optional<int64_t> process_start_ticks(pid_t pid);
 // The number that a file of /sys holds and nothing beside it.
 std::optional<int64_t> number_in(std::string_view text);
 

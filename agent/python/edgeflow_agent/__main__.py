@@ -13,7 +13,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_NO_DAEMON = 3
 MAINTENANCE = frozenset(("unpack", "prune", "service", "uninstall"))
-USAGE = """usage: agent COMMAND --work FOLDER
+USAGE = """usage: agent COMMAND --work FOLDER, which may come after the command's own options
   core             serve one host on stdin and stdout
   daemon           start the daemon of this build; returns once it listens
   attach           bridge stdin and stdout to the daemon
@@ -51,19 +51,22 @@ def _command(argv: List[str]) -> int:
     if argv == ["build"]:
         sys.stdout.write(own_build() + "\n")
         return 0
-    if len(argv) >= 3 and argv[0] in MAINTENANCE and argv[1] == "--work":
-        from edgeflow_agent import maintenance
-
-        return maintenance.main(argv[0], os.path.expanduser(argv[2]), argv[3:], own_build())
-    force = "--force" in argv
-    words = [word for word in argv if word != "--force"]
-    root = "/"
-    if words[:1] == ["core"] and words[3:4] == ["--root"] and len(words) == 5:
-        root, words = words[4], words[:3]  # where tests have a /sys of their own
-    if len(words) != 3 or words[1] != "--work" or (force and words[0] != "stop"):
+    named = argv.index("--work") if "--work" in argv else 0
+    if named == 0 or named + 1 == len(argv):
         sys.stderr.write(USAGE)
         return EXIT_USAGE
-    command, work = words[0], os.path.expanduser(words[2])
+    command, work = argv[0], os.path.expanduser(argv[named + 1])
+    options = argv[1:named] + argv[named + 2 :]
+    if command in MAINTENANCE:
+        from edgeflow_agent import maintenance
+
+        return maintenance.main(command, work, options, own_build())
+    force = command == "stop" and options == ["--force"]
+    rooted = command == "core" and len(options) == 2 and options[0] == "--root"
+    root = options[1] if rooted else "/"  # where tests have a /sys of their own
+    if options and not force and not rooted:
+        sys.stderr.write(USAGE)
+        return EXIT_USAGE
     if command in ("core", "daemon"):
         from edgeflow_agent.folder import mark_used
         from edgeflow_agent.supervise import HOME

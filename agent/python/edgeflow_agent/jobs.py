@@ -17,7 +17,7 @@ from edgeflow_agent.harness import Plan
 from edgeflow_agent.log import Log, rfc3339_now
 from edgeflow_agent.spool import Record, Spool
 from edgeflow_agent.supervise import Worker, spawn_ahead
-from edgeflow_agent.sysinfo import ACCELERATORS
+from edgeflow_agent.sysinfo import ACCELERATORS, process_start_ticks
 from edgeflow_agent.tuning import Tuning
 from edgeflow_agent.wire import Buffer, Frame, FrameType, WireError
 
@@ -150,7 +150,7 @@ class JobTable:
                     checked["site"] = sites.find(self._folder, checked["site"])
                 record = Record(
                     os.urandom(6).hex(), checked["kind"], "running", rfc3339_now(), token, host, self._build,
-                    os.getpid(), self._persistent,
+                    os.getpid(), self._persistent, process_start_ticks(os.getpid()),
                 )  # fmt: skip
                 log_path = self._spool.create(record)
             except BaseException:

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from edgeflow_agent.ahead import LOG_PREFIX
 from edgeflow_agent.folder import storage_fault
+from edgeflow_agent.sysinfo import process_start_ticks
 from edgeflow_agent.wire import Frame, FrameParser, WireError, encode_parts
 
 RECORD = "job.json"
@@ -29,6 +30,7 @@ class Record(NamedTuple):
     build: str
     pid: int
     persistent: bool  # of a daemon: its result waits for the host
+    started_ticks: Optional[int] = None  # when `pid` began, after boot: another process may get its id later
 
 
 class Spool:
@@ -85,7 +87,7 @@ class Spool:
     def sweep(self) -> None:
         """Deletes what one-shot cores left when they were killed."""
         for record in self.records():
-            if not record.persistent and not _alive(record.pid):
+            if not record.persistent and not _alive(record.pid, record.started_ticks):
                 self.remove(record.job)
         for name in os.listdir(self._path):
             pid = name[len(LOG_PREFIX) :].partition("-")[0]
@@ -97,19 +99,21 @@ class Spool:
         try:
             with open(os.path.join(self._path, job, RECORD), encoding="utf-8") as file:
                 fields: Dict[str, Any] = json.load(file)
-            return Record(**fields)
+            return Record(**{name: fields[name] for name in Record._fields if name in fields})
         except (OSError, ValueError, TypeError):
             return None
 
 
-def _alive(pid: int) -> bool:
+def _alive(pid: int, started_ticks: Optional[int] = None) -> bool:
+    """Whether the process runs. One that is known to have begun at another time only has its id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    found = None if started_ticks is None else process_start_ticks(pid)
+    return found is None or found == started_ticks
 
 
 def write_atomically(path: str, chunks: Any) -> None:

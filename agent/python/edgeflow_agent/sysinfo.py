@@ -41,6 +41,17 @@ def process_ticks(pid: int, root: str = "/") -> Optional[int]:
     return int(fields[11]) + int(fields[12])
 
 
+def process_start_ticks(pid: int, root: str = "/") -> Optional[int]:
+    """When a process began, in ticks since boot (proc(5), starttime): with its id, one process alone.
+
+    None where there is no /proc, and where the process is gone or hidden.
+    """
+    text = _read(os.path.join(root, "proc", str(pid), "stat"))
+    if not text:
+        return None
+    return int(text.rpartition(")")[2].split()[19])
+
+
 def rss_bytes(pid: int, root: str = "/") -> Optional[int]:
     """Resident memory of a process now: VmRSS, or `ps` on macOS. None when it is gone."""
     kib = _status_kib(pid, "VmRSS:", root)

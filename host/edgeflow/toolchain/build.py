@@ -14,7 +14,7 @@ from edgeflow import __version__, resources
 from edgeflow.errors import ToolMissingError
 from edgeflow.toolchain import fetch, libraries, vendor
 from edgeflow.toolchain.cmake import build_project
-from edgeflow.toolchain.compilers import Compiler, find_compiler
+from edgeflow.toolchain.compilers import Compiler, find_compiler, find_release_compiler
 from edgeflow.toolchain.runtimes import Runtime, files_for, load_runtimes, runtime_named
 from edgeflow.toolchain.store import BuildStore, build_folder, key_of
 
@@ -58,6 +58,7 @@ class Builder:
     layers: str = "all"
     compiler_kind: str = "auto"
     runtime_dirs: Sequence[str] = ()
+    release: bool = False  # the core is to be published, so that its size counts
 
     @cached_property
     def store(self) -> BuildStore:
@@ -67,6 +68,13 @@ class Builder:
     def compiler(self) -> Compiler:
         """Raises ToolMissingError with what to install."""
         return find_compiler(self.target, self.workspace.toolchain_dir, self.compiler_kind)
+
+    @cached_property
+    def core_compiler(self) -> Compiler:
+        """That of the core; workers may need another, whose C library they bring. Raises ToolMissingError."""
+        if self.release and self.compiler_kind == "auto":
+            return find_release_compiler(self.target, self.workspace.toolchain_dir)
+        return self.compiler
 
     @cached_property
     def runtimes(self) -> Mapping[str, Runtime]:
@@ -131,18 +139,18 @@ class Builder:
     @property
     def flags(self) -> str:
         """What the agent says of itself, for people."""
-        return f"{self.target.name}, {self.compiler.label}"
+        return f"{self.target.name}, {self.core_compiler.label}"
 
     def _agent_key(self) -> str:
         return key_of(
-            "agent", _RECIPE, __version__, self.sources_digest, self.target.name, self.compiler.identity
+            "agent", _RECIPE, __version__, self.sources_digest, self.target.name, self.core_compiler.identity
         )
 
     def _agent(self, folder: Path) -> Agent:
         return Agent(self.target.name, self.build_id, self.flags, folder / AGENT)
 
     def _compile_agent(self, folder: Path, scratch: Path) -> None:
-        build = self._project("agent", {}, [AGENT], scratch)
+        build = self._project("agent", self.core_compiler, {}, [AGENT], scratch)
         shutil.copy2(build / AGENT, folder / AGENT)
 
     def _worker_key(self, runtime: str) -> str:
@@ -206,7 +214,7 @@ class Builder:
         elif runtime in vendor.LAYOUTS:
             linked = next(file for file in files_for(known, self.target) if file.role == "library")
             definitions["EDGEFLOW_RUNTIME_LIBRARY"] = str(files[linked.file])
-        build = self._project(f"{runtime} worker", definitions, [WORKER], scratch)
+        build = self._project(f"{runtime} worker", self.compiler, definitions, [WORKER], scratch)
         for path in (build / "site").iterdir():
             shutil.copy2(path, folder / path.name)
         for name, path in files.items():
@@ -236,7 +244,12 @@ class Builder:
         )
 
     def _project(
-        self, name: str, definitions: Mapping[str, str], targets: Sequence[str], scratch: Path
+        self,
+        name: str,
+        compiler: Compiler,
+        definitions: Mapping[str, str],
+        targets: Sequence[str],
+        scratch: Path,
     ) -> Path:
         told = {
             "EDGEFLOW_BUILD": self.build_id,
@@ -244,7 +257,7 @@ class Builder:
             "EDGEFLOW_FLAGS": self.flags,
         }
         return build_project(
-            resources.native_sources(), self.target, self.compiler, {**told, **definitions},
+            resources.native_sources(), self.target, compiler, {**told, **definitions},
             what=f"the {name} for {self.target.name}", targets=targets, scratch=scratch,
             tools=self.workspace.toolchain_dir, progress=self.progress,
         )  # fmt: skip

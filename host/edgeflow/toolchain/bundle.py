@@ -28,6 +28,8 @@ FOLDER = "agent-bundle"
 SUMS = "SHA256SUMS"
 MANIFEST = "bundle.json"
 SCHEMA = "edgeflow.agent-bundle/1"
+CORE_LIMIT_BYTES = 1 << 20
+"""A published core is to be no larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def write_bundle(
     builders: Iterable[Builder], runtimes: Callable[[str], Sequence[str]], folder: Path
 ) -> dict[str, Any]:
     """Builds for each target and writes edgeflow-agent-VERSION.tar.gz and SHA256SUMS to `folder`, the same
-    bytes each time. `runtimes` tells which workers a target gets.
+    bytes each time. `runtimes` tells which workers a target gets. Notes a core over CORE_LIMIT_BYTES.
 
     Raises what a build raises, UsageError when `folder` cannot be written.
     """
@@ -66,7 +68,12 @@ def write_bundle(
     members: dict[str, bytes] = {}
     for builder in builders:
         agent, name = builder.agent(), builder.target.name
-        members[f"{name}/{AGENT}"] = agent.program.read_bytes()
+        program = members[f"{name}/{AGENT}"] = agent.program.read_bytes()
+        if len(program) > CORE_LIMIT_BYTES:
+            cure = f"edgeflow toolchain install --target {name} --compiler zig"
+            smaller = f"; zig makes a smaller one: {cure}" if builder.target.zig else ""
+            size = f"{len(program):,} bytes, more than {CORE_LIMIT_BYTES:,}"
+            builder.progress.note(f"{name}: the core has {size}{smaller}")
         workers = {}
         for runtime in runtimes(name):
             worker = builder.worker(runtime)

@@ -113,7 +113,9 @@ def bundle_document(
         return [name for name in runtimes if name in there] if runtimes else there
 
     written = write_bundle(
-        (Builder(target, workspace, progress) for target in chosen), workers, workspace.cwd / folder
+        (Builder(target, workspace, progress, release=True) for target in chosen),
+        workers,
+        workspace.cwd / folder,
     )
     return {"schema": "edgeflow.agent-bundle-build/1", **written}
 

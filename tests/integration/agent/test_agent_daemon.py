@@ -67,6 +67,27 @@ def test_start_status_stop(command: Command, daemon: dict[str, Any], work: Path,
     assert not (folder / "agent.sock").exists()
 
 
+def test_the_work_folder_may_come_after_the_commands_options(
+    daemon: dict[str, Any], work: Path, agent: Any
+) -> None:
+    """As the usage line shows `stop [--force]`."""
+    program = agent.argv("stop", work)[:-3]
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*program, *words], capture_output=True, text=True, timeout=60, check=False)
+
+    for wrong in (
+        ["stop", "--force"], ["stop", "--force", "--work"], ["--work", str(work), "stop"],
+        ["stop", "--forced", "--work", str(work)], ["status", "--force", "--work", str(work)],
+        ["stop", "--work", str(work), "--work", str(work)],
+    ):  # fmt: skip
+        refused = run(*wrong)
+        assert refused.returncode == 2 and refused.stdout == "" and "usage:" in refused.stderr, wrong
+    assert json.loads(run("stop", "--force", "--work", str(work)).stdout) == {"stopped": daemon["pid"]}
+    pruned = run("prune", "--max-bytes", "1000000000000", "--work", str(work))
+    assert json.loads(pruned.stdout)["removed"] == [], pruned.stderr
+
+
 def test_many_starts_at_once_give_one_daemon(command: Command) -> None:
     with ThreadPoolExecutor(4) as pool:
         told = list(pool.map(lambda _: command("daemon"), range(4)))

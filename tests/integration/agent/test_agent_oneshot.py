@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 import edgeflow_agent
+from edgeflow_agent import sysinfo
 from edgeflow_agent.wire import HEADER, Frame, FrameType, Tensor
 from processes import children_of
 
@@ -294,6 +296,28 @@ def test_no_worker_outlives_its_core(connect: Callable[..., Any], work: Path, ho
     next_client.job("infer", [X])
     next_client.hang_up()
     assert list((work / "jobs").iterdir()) == []  # also what the killed core left
+
+
+def test_what_a_killed_core_left_goes_though_another_process_has_its_id(
+    connect: Callable[..., Any], work: Path
+) -> None:
+    """As after a reboot. A record of an older agent tells no time: it is believed while the id is used."""
+    client = connect()
+    client.send("job.wait", job=client.start("infer", [X], options={"crash": "hang"}))
+    client.until_phase("first")
+    (written,) = (work / "jobs").glob("*/job.json")
+    record = json.loads(written.read_text())
+    began = sysinfo.process_start_ticks(client.process.pid)
+    assert (record["pid"], record["started_ticks"]) == (client.process.pid, began)
+    me = {"pid": os.getpid(), "started_ticks": sysinfo.process_start_ticks(os.getpid())}
+    another = {"pid": os.getpid(), "started_ticks": me["started_ticks"] + 1}
+    for job, core in {"reused": another, "lives": me, "old": {"pid": os.getpid()}}.items():
+        rest = {name: value for name, value in record.items() if name not in me}
+        (work / "jobs" / job).mkdir()
+        (work / "jobs" / job / "job.json").write_text(json.dumps({**rest, "job": job, **core}))
+    connect()  # a core sweeps before it greets
+    kept = {path.name for path in (work / "jobs").iterdir() if path.is_dir()}
+    assert kept == {record["job"], "lives", "old"}
 
 
 def test_shutdown_ends_the_core_but_not_under_a_job(connect: Callable[..., Any], said: Any) -> None:

@@ -78,8 +78,8 @@ def outcome(call: Callable[[], Any]) -> Any:
 
 
 def test_ranks_and_half_widths_agree(peer: Peer) -> None:
-    for count in [*range(1, 400), 1000, 3001, 12_345, 100_000, 5_000_000]:
-        assert peer("rank", count=count) == stats.ci95_rank(count), count
+    for count in [*range(1500), 3001, 12_345, 100_000, 5_000_000]:
+        assert peer("rank", count=count) == (stats.ci95_rank(count) if count else 0), count
     draw = random.Random(3)
     for count in [0, 1, 5, 6, 7, 20, 31, 100, 999]:
         samples = [round(draw.lognormvariate(15, 0.3)) for _ in range(count)]

@@ -34,7 +34,9 @@ MODEL = "zoo:pplcnet-orientation"
 FACE = ("mediapipe==0.10.14", "mediapipe/modules/face_detection/face_detection_short_range.tflite")
 DRAW = np.random.default_rng(11)
 FP32 = {"use_fp16_packed": False, "use_fp16_storage": False, "use_fp16_arithmetic": False}
-CONVERT = "import sys; sys.path.insert(0, sys.argv[1]); import _tools; _tools.mnnconvert(sys.argv[2:])"
+CONVERT = (
+    "import sys; sys.path.insert(0, sys.argv[1]); import _tools; getattr(_tools, sys.argv[2])(sys.argv[3:])"
+)
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,7 @@ def converted(warm_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
         if runtime not in kept:
             folder = tmp_path_factory.mktemp(runtime)
             if runtime == "mnn":
-                site = native_workers.wheel("mnn")
-                words = ["x", "-f", "ONNX", "--modelFile", str(convert("onnxruntime") / "model.onnx")]
-                words += ["--MNNModel", str(folder / "model.mnn"), "--bizCode", "edgeflow"]
-                done = subprocess.run(
-                    [sys.executable, "-c", CONVERT, site, *words], cwd=folder, capture_output=True, text=True
-                )
-                assert "Converted Success!" in done.stdout, done.stdout + done.stderr
+                mnnconvert(convert("onnxruntime") / "model.onnx", folder / "model.mnn")
             else:
                 from conftest import run_edgeflow
 
@@ -104,6 +100,33 @@ def converted(warm_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
         return kept[runtime]
 
     return convert
+
+
+def mnnconvert(source: Path, product: Path, *flags: str) -> None:
+    words = ["-f", "ONNX", "--modelFile", str(source), "--MNNModel", str(product), "--bizCode", "edgeflow"]
+    assert "Converted Success!" in mnn_tool("mnnconvert", product.parent, *words, *flags)
+
+
+def mnnquant(source: Path, product: Path, sample: np.ndarray[Any, Any]) -> None:
+    """Static 8 bits, by one sample."""
+    one = product.parent / "calibration" / "1"
+    one.mkdir(parents=True)
+    told = {"inputs": [{"name": "x", "shape": list(sample.shape)}], "outputs": []}
+    (one / "input.json").write_text(json.dumps(told))
+    np.savetxt(one / "x.txt", sample.reshape(-1))
+    config = {
+        "input_type": "sequence", "path": f"{one.parent}/", "used_sample_num": 1, "batch_size": 1,
+        "feature_quantize_method": "EMA", "weight_quantize_method": "MAX_ABS", "quant_bits": 8,
+    }  # fmt: skip
+    (product.parent / "quant.json").write_text(json.dumps(config))
+    words = (str(source), str(product), str(product.parent / "quant.json"))
+    assert "Quantize model done!" in mnn_tool("mnnquant", product.parent, *words)
+
+
+def mnn_tool(name: str, folder: Path, *words: str) -> str:
+    """What a tool of MNN's wheel prints, which is all that tells whether it worked."""
+    argv = [sys.executable, "-c", CONVERT, native_workers.wheel("mnn"), name, "x", *words]
+    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False).stdout
 
 
 @pytest.fixture
@@ -210,6 +233,26 @@ def test_native_runtimes_are_measured(
     bench = client.job("bench", [given.input], **given.params(plan=plan))
     samples = arrays(client.tensors())["samples_ns", None]
     assert bench["stop"] == "max_samples" and len(samples) == 20 and samples.min() > 10_000
+
+
+def test_mnn_tells_integers_from_weights_that_are_widened(
+    unpack: Any, converted: Any, connect: Callable[..., Any], python: Any, put: Any, tmp_path: Path
+) -> None:
+    unpack("mnn")
+    sample = DRAW.standard_normal((1, 3, 224, 224)).astype(np.float32)
+    floats, weights, static = (
+        converted("mnn") / "model.mnn",
+        tmp_path / "weights.mnn",
+        tmp_path / "static.mnn",
+    )
+    mnnconvert(converted("onnxruntime") / "model.onnx", weights, "--weightQuantBits", "8")
+    mnnquant(floats, static, sample)
+    models = {floats: "fp32", weights: "fp32", static: "int8"}
+    for client in (connect(), python("mnn")):
+        for model, computes in models.items():
+            params = {"backend": "mnn", "files": {"model": put(model.read_bytes())}}
+            told = client.job("infer", [tensor("x", sample)], **params)
+            assert told["runtime"]["compute_dtype"] == computes, model
 
 
 def test_a_worker_without_its_library_says_so(

@@ -22,7 +22,11 @@ def write(root: Path, path: str, text: str) -> None:
 def phone(tmp_path: Path) -> Path:
     write(tmp_path, "proc/stat", "cpu  100 10 50 800 40 0 0 0 5 0\ncpu0 1 2 3 4\n")
     # A process name may hold blanks and brackets: fields are counted from the last one.
-    write(tmp_path, "proc/42/stat", "42 (my) tool (x)) S 1 42 42 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 1 0\n")
+    write(
+        tmp_path,
+        "proc/42/stat",
+        "42 (my) tool (x)) S 1 42 42 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 1 0 8123 4096 2\n",
+    )
     write(tmp_path, "proc/42/status", "Name:\tx\nVmHWM:\t   9000 kB\nVmRSS:\t   8000 kB\n")
     write(tmp_path, "sys/class/thermal/thermal_zone0/temp", "41500\n")
     write(tmp_path, "sys/class/thermal/thermal_zone10/temp", "-2000\n")
@@ -37,6 +41,8 @@ def test_a_phones_tree_is_read_in_our_units(phone: Path) -> None:
     root = str(phone)
     assert sysinfo.cpu_times(root) == (160, 1000)
     assert sysinfo.process_ticks(42, root) == 42
+    assert sysinfo.process_start_ticks(42, root) == 8123
+    assert sysinfo.process_start_ticks(43, root) is None
     assert sysinfo.rss_bytes(42, root) == 8000 * 1024
     assert sysinfo.temperatures_c(root) == {"thermal_zone0": 41.5, "thermal_zone10": -2.0}
     assert sysinfo.frequencies_mhz(root) == {"cpu0": 1803.0, "cpu7": 2850.0}

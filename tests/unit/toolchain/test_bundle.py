@@ -15,6 +15,7 @@ from edgeflow.progress import Silent
 from edgeflow.toolchain import bundle
 from edgeflow.toolchain.build import Agent, Worker
 from edgeflow.toolchain.bundle import Bundle, find_bundle, write_bundle
+from edgeflow.toolchain.targets import TARGETS
 from edgeflow.workspace import Workspace
 
 
@@ -36,6 +37,20 @@ def write(tmp_path: Path, folder: Path) -> dict[str, Any]:
         worker=lambda runtime: Worker(runtime, "1.0", "linux-armv7", {"worker": worker}),
     )
     return write_bundle([built], lambda target: ["ncnn"], folder)  # type: ignore[list-item]
+
+
+def test_a_core_that_is_too_large_is_told_with_its_figure(tmp_path: Path) -> None:
+    program, notes = tmp_path / "program", list[str]()
+    built = SimpleNamespace(
+        target=TARGETS["linux-x86_64"],
+        agent=lambda: Agent("linux-x86_64", "0123456789abcdef", "g++", program),
+        progress=SimpleNamespace(note=notes.append),
+    )
+    for size_bytes in (bundle.CORE_LIMIT_BYTES, bundle.CORE_LIMIT_BYTES + 1):
+        program.write_bytes(bytes(size_bytes))
+        write_bundle([built], lambda target: [], tmp_path / "out")  # type: ignore[list-item]
+    (note,) = notes
+    assert "linux-x86_64: the core has 1,048,577 bytes" in note and "--compiler zig" in note
 
 
 def found(workspace: Workspace) -> Bundle | None:

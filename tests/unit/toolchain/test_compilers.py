@@ -9,7 +9,7 @@ import pytest
 
 from edgeflow.errors import ToolMissingError, UsageError
 from edgeflow.toolchain import compilers
-from edgeflow.toolchain.compilers import find_compiler
+from edgeflow.toolchain.compilers import find_compiler, find_release_compiler
 from edgeflow.toolchain.targets import TARGETS
 
 ARM64 = TARGETS["linux-aarch64"]
@@ -62,6 +62,24 @@ def test_zig_where_there_is_no_cross_compiler(path: Path, tmp_path: Path) -> Non
     arguments = found.cmake_arguments(ARM64, tmp_path / "wrappers")
     (cxx,) = [word.partition("=")[2] for word in arguments if word.startswith("-DEDGEFLOW_CXX=")]
     assert os.access(cxx, os.X_OK)
+
+
+def test_a_published_core_of_x86_64_is_of_zig_where_it_is_there(path: Path, tmp_path: Path) -> None:
+    """glibc's is over 1 MiB. Others, and what is for this machine alone, are the best compiler's."""
+    gcc(path)
+    library = 'case $1 in --version) echo "g++ 12.2.0";; *) echo /usr/lib/libc.a;; esac'
+    for name in ("x86_64-linux-gnu-g++", "g++"):
+        program(path / name, library)
+    tools, phone = tmp_path / "toolchains", TARGETS["android-x86_64-static"]
+    assert find_release_compiler(phone, tools).kind == "gcc"
+    zig(tools)
+    kinds = {
+        name: find_release_compiler(TARGETS[name], tools).kind
+        for name in ("host", "linux-x86_64", phone.name)
+    }
+    assert kinds == {"host": "gcc", "linux-x86_64": "zig", phone.name: "zig"}
+    assert find_release_compiler(ARM64, tools).kind == "gcc"
+    assert find_compiler(TARGETS["linux-x86_64"], tools).kind == "gcc"
 
 
 def test_a_cross_compiler_without_the_targets_c_library_is_none(path: Path, tmp_path: Path) -> None:

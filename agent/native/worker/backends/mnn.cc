@@ -1,6 +1,9 @@
 // MNN on the CPU. File: `model` (.mnn).
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <memory>
 #include <string_view>
 
 #include "common/fault.h"
@@ -28,6 +31,47 @@ std::string dtype_of(const std::string& name, const mnn::Type& type) {
   return dtype;
 }
 
+// A .mnn file is a FlatBuffer: tables that begin with the way to the list of where their fields lie.
+class ModelFile {
+ public:
+  explicit ModelFile(const std::string& path) : file_(std::fopen(path.c_str(), "re"), std::fclose) {
+    if (!file_) throw Fault("no_file", path + ": " + std::strerror(errno));
+  }
+
+  // Whether a tensor is quantized: Net.extraTensorDescribe[].quantInfo (MNN schema/default/MNN.fbs).
+  bool has_scales() {
+    constexpr int kExtraTensorDescribe = 1, kQuantInfo = 4;
+    const int64_t described = field(target(0), kExtraTensorDescribe);
+    if (described == 0) return false;
+    const int64_t tensors = target(described);
+    for (int64_t i = 1; i <= number<uint32_t>(tensors); ++i) {
+      if (field(target(tensors + 4 * i), kQuantInfo) != 0) return true;
+    }
+    return false;
+  }
+
+ private:
+  template <typename T>
+  T number(int64_t at) {
+    T found{};
+    if (::fseeko(file_.get(), static_cast<off_t>(at), SEEK_SET) != 0 || std::fread(&found, sizeof found, 1, file_.get()) != 1) {
+      throw Fault("load_failed", "the MNN model is cut");
+    }
+    return found;
+  }
+
+  int64_t target(int64_t at) { return at + number<uint32_t>(at); }
+
+  // Where the table's field lies; 0 where it has none.
+  int64_t field(int64_t table, int index) {
+    const int64_t layout = table - number<int32_t>(table), slot = 4 + 2 * index;
+    const uint16_t offset = slot < number<uint16_t>(layout) ? number<uint16_t>(layout + slot) : uint16_t{0};
+    return offset == 0 ? 0 : table + offset;
+  }
+
+  std::unique_ptr<FILE, int (*)(FILE*)> file_;
+};
+
 // An input or an output of the session, and the dense memory that its values pass through.
 struct Value {
   std::string name;
@@ -48,8 +92,10 @@ class MnnBackend : public Backend {
       else if (name == "power") backend_.power = mode_of(name, value);
       else throw Fault("bad_request", "mnn has no option " + name + "; known: memory power precision");
     }
-    net_ = api_.create(files.at("model").c_str());
+    const std::string& path = files.at("model");
+    net_ = api_.create(path.c_str());
     if (!net_) throw Fault("load_failed", "MNN cannot load the model");
+    has_scales_ = ModelFile(path).has_scales();
     mnn::ScheduleConfig config;
     config.threads = threads;
     config.backend = &backend_;
@@ -108,8 +154,10 @@ class MnnBackend : public Backend {
     return value;
   }
 
-  // Low precision is fp16 arithmetic where the CPU has it (ARMv8.2), which MNN serves by an extended backend.
+  // A model with scales for its tensors computes in integers; 8-bit weights alone are widened when it is loaded. Low
+  // precision is fp16 arithmetic where the CPU has it (ARMv8.2), which MNN serves by an extended backend.
   std::string compute_dtype() const {
+    if (has_scales_) return "int8";
 #if defined(__aarch64__) || defined(__arm__)
     int backends[4] = {};
     const bool told = api_.info(net_, session_, mnn::kInfoBackends, backends);
@@ -130,6 +178,7 @@ class MnnBackend : public Backend {
   mnn::Interpreter* net_ = nullptr;
   mnn::Session* session_ = nullptr;
   std::vector<Value> inputs_, outputs_;
+  bool has_scales_ = false;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@ its `MNN.tools` runs pip and tells its maker of it.
 
 from __future__ import annotations
 
+import mmap
 import platform
 import struct
 from typing import Any, Dict, List, Mapping, Sequence
@@ -22,6 +23,7 @@ SETTINGS = ("precision", "memory", "power")
 # Interpreter::SessionInfoCode and MNNForwardType (MNN include/MNN/Interpreter.hpp, MNNForwardType.h).
 INFO_BACKENDS, INFO_THREADS = 2, 4
 CPU_EXTENSION = 13
+EXTRA_TENSOR_DESCRIBE, QUANT_INFO = 1, 4  # fields of Net and of TensorDescribe (MNN schema/default/MNN.fbs)
 
 
 def create() -> MnnBackend:
@@ -46,6 +48,7 @@ class MnnBackend:
                     "bad_request", "mnn's option %s is one of %s, not %r" % (name, " ".join(MODES), value)
                 )
             self._told[name] = value
+        self._path = files["model"]
         try:
             self._net = mnn.Interpreter(files["model"])
             self._session = self._net.createSession(dict(self._told, backend="CPU", numThread=threads))
@@ -110,7 +113,41 @@ class MnnBackend:
         return RuntimeInfo("mnn", mnn.version(), self._compute_dtype(), options)
 
     def _compute_dtype(self) -> str:
-        """Low precision is fp16 arithmetic where the CPU has it (ARMv8.2), by MNN's extended CPU backend."""
+        """ "int8" where the model has scales for its tensors: arithmetic is then in integers. Else "fp32".
+
+        Low precision is fp16 arithmetic where the CPU has it (ARMv8.2), by MNN's extended CPU backend. 8-bit
+        weights alone are widened when the model is loaded.
+        """
+        if _has_scales(self._path):
+            return "int8"
         is_arm = platform.machine().startswith(("aarch64", "arm"))
         backends = self._net.getSessionInfo(self._session, INFO_BACKENDS)
         return "fp16" if is_arm and self._told["precision"] == "low" and backends == CPU_EXTENSION else "fp32"
+
+
+def _has_scales(path: str) -> bool:
+    """Whether a tensor of a .mnn file is quantized: Net.extraTensorDescribe[].quantInfo.
+
+    The file is a FlatBuffer: tables that begin with the way to the list of where their fields lie.
+    """
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+
+        def number(kind: str, at: int) -> int:
+            (found,) = struct.unpack_from(kind, data, at)
+            return int(found)
+
+        def target(at: int) -> int:
+            return at + number("<I", at)
+
+        def field(table: int, index: int) -> int:
+            """Where the table's field lies; 0 where it has none."""
+            layout, slot = table - number("<i", table), 4 + 2 * index
+            offset = number("<H", layout + slot) if slot < number("<H", layout) else 0
+            return table + offset if offset else 0
+
+        described = field(target(0), EXTRA_TENSOR_DESCRIBE)
+        if not described:
+            return False
+        tensors = target(described)
+        places = range(tensors + 4, tensors + 4 + 4 * number("<I", tensors), 4)
+        return any(field(target(place), QUANT_INFO) for place in places)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+_INSTALLED = ("ncnn", "onnxruntime")  # their converters come with edgeflow
+
 
 def converter_checks(workspace: Workspace) -> list[Document]:
     """For each runtime whether models can be converted to it, else what is missing and what mends it."""
@@ -26,7 +28,11 @@ def converter_checks(workspace: Workspace) -> list[Document]:
         usable = status.ready or status.on_demand
         what = f"{status.name} {status.version}" if status.ready else f"without {status.missing}"
         fix = "" if usable else status.fix
-        found.append({"name": f"converter {runtime}", "ready": usable, "what": what, "fix": fix})
+        # One that is missing makes its own runtime unavailable, and nothing else.
+        optional = runtime not in _INSTALLED
+        found.append(
+            {"name": f"converter {runtime}", "ready": usable, "optional": optional, "what": what, "fix": fix}
+        )
     return found
 
 

@@ -48,6 +48,7 @@ __all__ = [
     "lab_up",
     "list_devices",
     "list_results",
+    "result_history",
     "run",
     "scan_devices",
     "show_result",
@@ -384,6 +385,13 @@ def compare(
     return documents.compare_document(
         a, b, workspace.store_path, workspace.cwd, fail_on=fail_on, allow_missing=allow_missing
     )
+
+
+def result_history(result_id: str, workspace: Workspace, *, limit: int = 30) -> Document:
+    """The results of one cell over time, with what changed between them (schema edgeflow.history/1)."""
+    from edgeflow.compare import history
+
+    return history.history_document(result_id, workspace.store_path, limit=limit)
 
 
 def show_sweep(sweep_id: str, workspace: Workspace) -> Document:

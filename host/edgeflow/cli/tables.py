@@ -18,6 +18,9 @@ _STATE_STYLES = {
 }
 
 
+_NEVER_BROKEN = {"id", "cell", "started (UTC)", "status", "median", "p95", "A", "B"}
+
+
 def state_text(state: str) -> Text:
     """A state in its colour."""
     return Text(state, style=_STATE_STYLES.get(state, ""))
@@ -27,5 +30,5 @@ def new_table(*columns: str) -> Table:
     """An empty table without lines; ids, times and figures are never broken."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        table.add_column(name, overflow="fold", no_wrap=name in {"id", "median", "p95", "started (UTC)"})
+        table.add_column(name, overflow="fold", no_wrap=name in _NEVER_BROKEN)
     return table

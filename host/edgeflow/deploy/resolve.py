@@ -11,7 +11,7 @@ from edgeflow import zoo
 from edgeflow.config.recipe import RECIPE_NAME, ModelFacts, Recipe, load_recipe, recipe_for_model
 from edgeflow.config.suggest import nearest
 from edgeflow.config.yaml_source import load_yaml
-from edgeflow.deploy.conversion import conversion_errors
+from edgeflow.converter_errors import converter_errors
 from edgeflow.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def resolve(spec: str | None, workspace: Workspace, progress: Progress) -> Resol
     """The model that `spec` names, its origin told to the user. Raises UsageError, ConversionError."""
     from edgeflow_converters.inspect import inspect_model
 
-    with conversion_errors():
+    with converter_errors():
         model = resolve_model(spec, workspace.cwd, workspace.home, inspect_model, progress.step)
     if spec is None:
         progress.note(f"using {model.origin}")

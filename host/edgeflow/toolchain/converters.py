@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.config.suggest import did_you_mean
-from edgeflow.errors import ToolMissingError, UsageError
+from edgeflow.converter_errors import converter_errors
+from edgeflow.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeflow.progress import Progress
@@ -77,19 +78,14 @@ def install_tools(
     Raises UsageError for an unknown name or a folder that cannot be written, ToolMissingError.
     """
     from edgeflow_converters.environments import environment
-    from edgeflow_converters.errors import CacheUnwritable, ToolMissing
 
     require_tools(names)
     brought, there = [], []
     for name in dict.fromkeys(names):
         tool = environment(name, workspace.tools_dir)
         if not tool.ready:
-            try:
+            with converter_errors():
                 tool.ensure(progress.step)
-            except ToolMissing as error:
-                raise ToolMissingError(error.message, hint=error.hint, detail=error.log) from error
-            except CacheUnwritable as error:
-                raise UsageError(error.message, hint=error.hint) from error
             brought.append(name)
         there.append(f"{name}: {tool.folder}")
     return brought, there

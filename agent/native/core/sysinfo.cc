@@ -104,7 +104,7 @@ std::optional<int64_t> process_ticks_in(std::string_view stat) {
 }
 
 std::optional<int64_t> process_start_ticks(pid_t pid) {
-  // Of the process's first thread: what qemu's user mode tells a program of itself in PID/stat is not what others read.
+  // Of its first thread: in PID/stat qemu's user mode tells a program of itself what no other reads.
   const std::string id = std::to_string(pid);
   const std::string stat = read_text("/proc/" + id + "/task/" + id + "/stat");
   return StatFields(stat, 19).next();

@@ -46,7 +46,7 @@ def process_start_ticks(pid: int, root: str = "/") -> Optional[int]:
 
     None where there is no /proc, and where the process is gone or hidden.
     """
-    # Of its first thread: what qemu's user mode tells a program of itself in PID/stat is not what others read.
+    # Of its first thread: in PID/stat qemu's user mode tells a program of itself what no other reads.
     text = _read(os.path.join(root, "proc", str(pid), "task", str(pid), "stat"))
     if not text:
         return None

@@ -21,7 +21,7 @@ from edgeflow.cli.context import GlobalOptions
 from edgeflow.config.devices import load_fleet
 from edgeflow.devices.transports.adb import AdbTransport
 from edgeflow.devices.transports.adb_server import AdbServer
-from edgeflow.errors import DeviceError, ToolMissingError, UsageError
+from edgeflow.errors import ToolMissingError, UsageError
 from edgeflow.lab import lab as labs
 from edgeflow.lab.adbd_patch import require_keys
 from edgeflow.lab.namespaces import guest_path
@@ -88,8 +88,7 @@ def test_adb_does_not_list_a_phone_that_is_down(lab: Lab) -> None:
     address = f"{guest.address}:{guest.port}"
     server = AdbServer.of_environment()
     server.start()
-    with pytest.raises(DeviceError, match="unauthorized"):
-        server.connect(guest.name, address)
+    server.connect(guest.name, address)
     assert address in {phone.serial for phone in server.devices()}
     labs.down([guest.name], lab.home)
     try:

@@ -58,6 +58,7 @@ __all__ = [
     "toolchain_doctor",
     "toolchain_install",
     "toolchain_list",
+    "worker",
     "zoo_list",
     "zoo_path",
     "zoo_pull",
@@ -88,6 +89,17 @@ def sweep_plan(request: SweepRequest, workspace: Workspace) -> Document:
     from edgeflow.sweep import sweep as sweeps
 
     return sweeps.plan_document(request, workspace)
+
+
+def worker(
+    executor: str, names: Sequence[str], workspace: Workspace, progress: Progress = _SILENT, *, port: int = 0
+) -> Document:
+    """Offers this host's devices to the Dask scheduler at dask://HOST:PORT until a signal ends it (schema
+    edgeflow.worker/1).
+    """
+    from edgeflow.sweep.cluster import worker as lab_host
+
+    return lab_host.serve(executor, names, workspace, progress, port=port)
 
 
 def run(

@@ -25,6 +25,7 @@ from edgeflow.cli import (
     run,
     sweep,
     toolchain,
+    worker,
     zoo,
 )
 from edgeflow.cli.console import report_error
@@ -45,6 +46,7 @@ app.command("run")(run.run)
 app.command("convert")(convert.convert)
 app.command("init")(init.init)
 app.command("sweep")(sweep.sweep)
+app.command("worker")(worker.worker)
 app.command("compare")(compare.compare)
 app.add_typer(devices.app, name="devices")
 app.add_typer(agent.app, name="agent")

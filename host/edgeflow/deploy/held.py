@@ -148,7 +148,7 @@ class HeldDevice:
         preflight.check_device(
             request,
             device.facts,
-            source_bytes=prepared.model.source.stat().st_size,
+            source_bytes=prepared.model.size_bytes,
             allowed=spec.runtimes,
         )
         connection, transfer = self._connect(device, request)

@@ -32,12 +32,21 @@ InspectFn = Callable[[Path], ModelFacts]
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """A model file with its recipe; `origin` tells a person how the two were found."""
+    """A model file with its recipe; `origin` tells a person how the two were found.
+
+    `source_bytes` is set where the file itself stayed on the host that converted it.
+    """
 
     recipe: Recipe
     source: Path
     name: str
     origin: str
+    source_bytes: int | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the model file."""
+        return self.source.stat().st_size if self.source_bytes is None else self.source_bytes
 
 
 def resolve(spec: str | None, workspace: Workspace, progress: Progress) -> ResolvedModel:

@@ -133,7 +133,7 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
             "name": evidence.model.name,
             "origin": evidence.model.origin,
             "sha256": artifact.source_sha256,
-            "size_bytes": evidence.model.source.stat().st_size,
+            "size_bytes": evidence.model.size_bytes,
         },
         "artifact": {
             "path": str(artifact.path),

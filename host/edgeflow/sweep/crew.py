@@ -56,6 +56,9 @@ class Executor(Protocol):
     def forget(self, device: str) -> None:
         """Lets go of the device."""
 
+    def interrupt(self) -> None:
+        """No job goes on: those that wait, and hear nothing by their progress, end with Stopped."""
+
 
 class Stopped(BaseException):
     """Raised inside a job when the sweep is interrupted: the device is to be free for others at once."""
@@ -256,6 +259,7 @@ class Crew:
     def _end(self) -> None:
         """Ends the threads: at once where they wait, at their job's next word where they work."""
         self._stop.set()
+        self._executor.interrupt()
         for tasks in self._tasks.values():
             tasks.put(None)
         deadline = time.monotonic() + _LAST_WORDS_S

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 MOST_SAMPLES = 1_500_000
-"""In one report: ten thousand runs of a hundred stay whole. Above it long runs are thinned, and it is said."""
+"""In one report: ten thousand runs of a hundred stay whole. Longer runs are thinned above it, and told so."""
 
 
 class SeriesWriter:

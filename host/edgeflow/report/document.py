@@ -52,6 +52,7 @@ _FIGURES = {
     "temperature_end_c": "conditions.temperature_c.end",
     "temperature_max_c": "conditions.temperature_c.max",
     "other_load": "conditions.other_load",
+    "memory_available_bytes": "device.facts.memory_available_bytes",
     "throttled": "conditions.throttled",
     "repeat": "sweep.repeat",
 }
@@ -71,7 +72,6 @@ _SHARED = {
     "notes": "validity.notes",
     "stop": "stop",
     "transport": "device.transport",
-    "facts": "device.facts",
     "emulated": "device.facts.emulated",
     "agent": "agent",
     "runtime_detail": "runtime",
@@ -83,6 +83,7 @@ _SHARED = {
     "answer": "prediction",
     "frequency": "conditions.frequency_mhz",
 }
+_FLEETING_FACTS = ("memory_available_bytes", "disk_free_bytes")  # other ones at every probe
 _KEPT_OF_ARTIFACT = ("key", "size_bytes", "tools", "notes")
 _EXTRA_SERIES = ("temperature_mc", "temperature_t_ns", "frequency_khz", "frequency_t_ns")
 _SUSTAINED = "sustained"
@@ -109,14 +110,15 @@ def report_document(chosen: Chosen, store: Store, *, most_samples: int = MOST_SA
     }
 
 
-def command_of(document: Mapping[str, Any]) -> str | None:
-    """The deploy that measures this again, for a POSIX shell; None where the model's file is not known."""
+def command_of(document: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """The deploy that measures this again, for a POSIX shell: what names the model, what names the device, and
+    the rest, which many results share. None where the model's file is not known.
+    """
     request = document.get("request") or {}
     model = request.get("model") or _zoo_model(document)
     if model is None:
         return None
-    words = ["edgeflow", "deploy", model, "--device", document["device"]["name"]]
-    words += ["--runtime", document["runtime"]["name"], "--precision", document["precision"]["name"]]
+    words = ["--runtime", document["runtime"]["name"], "--precision", document["precision"]["name"]]
     accelerator = document["runtime"].get("accelerator") or "cpu"
     for flag, value, usual in (
         ("--accelerator", accelerator, "cpu"),
@@ -129,7 +131,13 @@ def command_of(document: Mapping[str, Any]) -> str | None:
     ):
         if value is not None and value != usual:
             words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
-    return shlex.join(words)
+    device = ["--device", document["device"]["name"]]
+    return shlex.join(["edgeflow", "deploy", model]), shlex.join(device), shlex.join(words)
+
+
+def _command_part(at: int, document: Mapping[str, Any]) -> str | None:
+    command = command_of(document)
+    return None if command is None else command[at]
 
 
 def _zoo_model(document: Mapping[str, Any]) -> str | None:
@@ -149,8 +157,9 @@ def _columns(documents: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], di
     }
     reads: dict[str, Callable[[Mapping[str, Any]], Any]] = {
         **{name: partial(_at, path) for name, path in _SHARED.items()},
+        "facts": _facts,
         "artifact": _artifact,
-        "command": command_of,
+        **{f"command_{at}": partial(_command_part, at) for at in range(3)},
     }
     shared: dict[str, list[Any]] = {}
     for name, read in reads.items():
@@ -170,6 +179,11 @@ def _columns(documents: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], di
 
 def _at(path: str, document: Mapping[str, Any]) -> Any:
     return look_up(document, path)
+
+
+def _facts(document: Mapping[str, Any]) -> dict[str, Any]:
+    facts = document["device"].get("facts") or {}
+    return {key: value for key, value in facts.items() if key not in _FLEETING_FACTS}
 
 
 def _artifact(document: Mapping[str, Any]) -> dict[str, Any]:

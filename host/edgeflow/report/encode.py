@@ -17,12 +17,13 @@ MOST_SAMPLES = 1_500_000
 
 
 class SeriesWriter:
-    """Collects series; `document` is what `decodeSeries` of assets/data.js reads."""
+    """Collects series; `document` is what `series` of assets/data.js reads."""
 
     def __init__(self) -> None:
         self._index: dict[str, list[Any]] = {
             name: [] for name in ("row", "kind", "n", "low", "width", "every")
         }
+        self._kinds: list[str] = []
         self._parts: list[bytes] = []
 
     def add(self, row: int, kind: str, values: Sequence[int], *, every: int = 1, steps: bool = False) -> None:
@@ -36,8 +37,10 @@ class SeriesWriter:
         low = int(taken.min()) if taken.size else 0
         above = (taken - low).astype("<u8")
         width = (int(above.max()).bit_length() + 7) // 8 if taken.size else 0
+        if kind not in self._kinds:
+            self._kinds.append(kind)
         for name, value in (
-            ("row", row), ("kind", kind), ("n", int(taken.size)), ("low", low), ("width", width),
+            ("row", row), ("kind", self._kinds.index(kind)), ("n", int(taken.size)), ("low", low), ("width", width),
             ("every", every),
         ):  # fmt: skip
             self._index[name].append(value)
@@ -45,7 +48,7 @@ class SeriesWriter:
 
     def document(self) -> dict[str, Any]:
         """Columns that say where each series lies, and the bytes of all as base64."""
-        return {**self._index, "data": base64.b64encode(b"".join(self._parts)).decode()}
+        return {**self._index, "kinds": self._kinds, "data": base64.b64encode(b"".join(self._parts)).decode()}
 
 
 def thinning(lengths: Sequence[int], most: int = MOST_SAMPLES) -> list[int]:

@@ -27,7 +27,8 @@ def _unfinished(sweep: Mapping[str, Any] | None) -> Iterable[str]:
         return
     counts, dropped = sweep["counts"], len(sweep["dropped"])
     if counts["pending"]:
-        yield f"The sweep is not finished: {counts['pending']} jobs have not run (edgeflow sweep --resume)."
+        left = _count(counts["pending"], "job")
+        yield f"The sweep is not finished: {left} still to run (edgeflow sweep --resume {sweep['id']})."
     if counts["failed"]:
         yield f"{_count(counts['failed'], 'job')} failed: see “Not measured”."
     if dropped:

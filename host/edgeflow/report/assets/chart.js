@@ -49,7 +49,7 @@ function redrawCharts() {
 }
 
 function base() {
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches || document.documentElement.classList.contains("printing");
   return {
     animation: !still,
     animationDuration: 250,
@@ -82,7 +82,7 @@ function tooltip(linesOf, rest) {
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawCharts);
-addEventListener("beforeprint", () => {
+addEventListener("beforeprint", () => { // the class gives charts the width of a sheet: they are drawn before it is laid out
   document.documentElement.classList.add("printing");
   redrawCharts();
 });

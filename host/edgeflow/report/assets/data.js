@@ -14,11 +14,11 @@ const results = report.results.id.map((_, row) => {
 /** Where each series begins in the bytes: row -> kind -> place. */
 const seriesIndex = (() => {
   const index = new Map();
-  const { row, kind, n, low, width, every } = report.series;
+  const { row, kind, kinds, n, low, width, every } = report.series;
   let offset = 0;
   for (let at = 0; at < row.length; at += 1) {
     if (!index.has(row[at])) index.set(row[at], {});
-    index.get(row[at])[kind[at]] = { offset, n: n[at], low: low[at], width: width[at], every: every[at] };
+    index.get(row[at])[kinds[kind[at]]] = { offset, n: n[at], low: low[at], width: width[at], every: every[at] };
     offset += n[at] * width[at];
   }
   return index;

@@ -55,12 +55,16 @@ function roundsChart(cell) {
   return chart(words, () => ({
     grid: { left: 16, right: 24, top: 16, bottom: 40, containLabel: true },
     xAxis: axis("", { type: "category", data: rounds.map((round, at) => `${at + 1}`), axisLabel: { color: color("soft") }, name: "result, by time" }),
-    yAxis: axis("", { type: "value", scale: true, min: ({ min }) => Math.min(min, ...rounds.map((round) => round.ci_low_ms ?? min)), max: ({ max }) => Math.max(max, ...rounds.map((round) => round.ci_high_ms ?? max)), axisLabel: { color: color("soft"), formatter: (value) => figure(value, "ms") } }),
+    yAxis: axis("", { type: "value", scale: true, axisLabel: { color: color("soft"), formatter: (value) => figure(value, "ms") } }),
     tooltip: tooltip(({ dataIndex }) => {
       const round = rounds[dataIndex];
       return round ? [round.id, instant(round.started_at), `median ${figure(round.median_ms, "ms")}`, `${round.runtime} ${round.runtime_detail?.version ?? ""}`, stateOf(round)] : [];
     }),
     series: [
+      {
+        type: "line", silent: true, symbol: "none", lineStyle: { opacity: 0 }, data: rounds.map((round) => round.ci_low_ms ?? round.median_ms), // for the axis
+      },
+      { type: "line", silent: true, symbol: "none", lineStyle: { opacity: 0 }, data: rounds.map((round) => round.ci_high_ms ?? round.median_ms) },
       {
         type: "custom", silent: true, data: rounds.map((round, at) => [at, round.ci_low_ms ?? round.median_ms, round.ci_high_ms ?? round.median_ms]), encode: { x: 0, y: [1, 2] },
         renderItem: (_, api) => {
@@ -103,6 +107,7 @@ function openResult(result) {
     ]),
     h("h3", null, "Conditions"),
     facts([
+      ["Free memory before", result.memory_available_bytes && figure(result.memory_available_bytes, "bytes")],
       ["Other load", percent(result.other_load) ?? "unknown"],
       ["Temperature, start, end, hottest", degrees.every((value) => value === null) ? "unknown" : degrees.map((value) => (value === null ? "?" : `${value.toFixed(1)} °C`)).join(", ")],
       ["Throttled", result.throttled === null ? "unknown" : result.throttled ? "yes" : "no"],
@@ -121,7 +126,7 @@ function openResult(result) {
     jsonDetails("Runtime, artifact and energy in full", { runtime: result.runtime_detail, artifact: result.artifact, energy: result.energy_detail, agent: result.agent }),
     h("details", null, h("summary", null, `The device: ${result.device}`), factsList(result.facts ?? {})),
     h("h3", null, "To repeat it"),
-    result.command ? h("pre", null, result.command) : h("p", { class: "soft" }, "The file of its model is not known: this result is of before edgeflow kept it."),
+    result.command_0 ? h("pre", { class: "command" }, `${result.command_0} ${result.command_1} ${result.command_2}`) : h("p", { class: "soft" }, "The file of its model is not known: this result is of before edgeflow kept it."),
     h("p", { class: "soft small" }, "Its whole document, on the machine that measured it: ", h("code", null, `edgeflow results show ${result.id} --json`)),
   );
 }
@@ -142,7 +147,7 @@ function traceChart(result, samples, every) {
   if (result.mode === "sustained") return chart(`Latency over time of result ${result.id}`, () => timeOptions([result], () => "latency"), {});
   const step = Math.ceil(samples.length / MOST_TRACE_DOTS);
   const data = samples.map((value, at) => [at * every + 1, value / 1e6]).filter((_, at) => at % step === 0);
-  const line = (value, name) => ({ yAxis: value, label: { formatter: name, position: "insideEndTop", color: color("ink") }, lineStyle: { color: color("ink"), type: "dashed" } });
+  const line = (value, name, position) => ({ yAxis: value, label: { formatter: name, position, color: color("ink") }, lineStyle: { color: color("ink"), type: "dashed" } });
   return chart(`${samples.length} samples of result ${result.id} in the order in which they were taken${step > 1 ? `, one of ${step} is drawn` : ""}`, () => ({
     grid: { left: 16, right: 24, top: 16, bottom: 32, containLabel: true },
     xAxis: axis("sample", { type: "value", min: 0 }),
@@ -150,7 +155,7 @@ function traceChart(result, samples, every) {
     tooltip: tooltip(({ value }) => (value ? [`sample ${value[0]}`, figure(value[1], "ms")] : [])),
     series: [{
       type: "scatter", symbolSize: 5, itemStyle: { opacity: 0.7 }, animation: false, data,
-      markLine: { silent: true, symbol: "none", animation: false, data: [line(result.median_ms, "median"), line(result.p95_ms, "p95")] },
+      markLine: { silent: true, symbol: "none", animation: false, data: [line(result.median_ms, "median", "insideEndTop"), line(result.p95_ms, "p95", "insideStartTop")] },
     }],
   }), { low: true });
 }

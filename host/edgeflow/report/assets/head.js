@@ -56,7 +56,7 @@ function doubtful(result, text) {
 /** Columns of CELL_KEYS that differ among rows, for tables; model and device always. */
 function keyColumns(always = ["model", "device", "runtime"]) {
   return CELL_KEYS.filter((name) => always.includes(name) || varied.includes(name))
-    .map((name) => ({ key: name, name, value: (row) => row[name], cell: (row) => (name === "threads" && row[name] === null ? "device’s" : String(row[name] ?? "")) }));
+    .map((name) => ({ key: name, name, long: name === "model", value: (row) => row[name], cell: (row) => (name === "threads" && row[name] === null ? "device’s" : String(row[name] ?? "")) }));
 }
 
 function metricColumn(key, name) {

@@ -30,7 +30,7 @@ function matrixCell(cell, metric, best) {
   const style = cell.state === "invalid" ? "value invalid-figure" : cell.state === "suspect" ? "value doubtful" : "value";
   const rounds = cell.current.length;
   const doubts = cell.used.length < rounds ? `${cell.used.length} of ${rounds} rounds ${cell.state}` : null;
-  const ratio = !isBest && value !== null && least > 0 ? `${significant(value / least, 3)} × the best` : null;
+  const ratio = cell.state === "valid" && !isBest && value !== null && least > 0 ? `${significant(value / least, 3)} × the best` : null;
   return h("td", { class: isBest ? "best" : null }, h(
     "button", { class: "cell", type: "button", onclick: () => openCell(cell) },
     h("span", { class: style }, figure(value, unit)),
@@ -71,7 +71,8 @@ function matrixTable(cells, missing, redraw) {
     rows.get(rowKey(found))[found.figures ? "cells" : "gaps"].set(columnKey(found), found);
     columns.set(columnKey(found), found);
   }
-  const ordered = [...columns.entries()].sort(([, a], [, b]) => compareValues(a.device, b.device) || compareValues(a.runtime, b.runtime));
+  const emulated = new Set(cells.filter((cell) => cell.emulated).map((cell) => cell.device)); // these come last
+  const ordered = [...columns.entries()].sort(([, a], [, b]) => emulated.has(a.device) - emulated.has(b.device) || compareValues(a.device, b.device) || compareValues(a.runtime, b.runtime));
   const devices = distinct(ordered.map(([, found]) => found.device));
   const best = bestOf(cells, metric);
   const name = (row) => labelOf(row.found, ["model", "precision"], ["device", "runtime"]);

@@ -1,6 +1,6 @@
 // What one gives up for what: each configuration of a model on a device, by two figures that the reader picks.
 
-const pareto = { x: "median_ms", y: "artifact_bytes", model: "", device: "" };
+const pareto = { x: "median_ms", y: "rel_err_max", model: "", device: "" };
 
 /** Those of which no other is at least as good in both figures and better in one. Less is better. */
 function frontOf(points) {
@@ -61,9 +61,10 @@ function drawPareto(cells) {
   const notes = [METRICS[pareto.x], METRICS[pareto.y]].filter((metric) => metric.note).map((metric) => `${metric.name}: ${metric.note}.`);
   return section.replaceChildren(
     title,
-    h("p", { class: "soft" }, "Lower left is better. Filled marks on the line are the front: nothing valid is better in both figures. Hollow marks are not valid and cannot be on it."),
+    h("p", { class: "soft" }, "Lower left is better. Ringed marks are the front: nothing valid is better in both figures. Hollow, dashed marks are not valid and cannot be on it."),
     h("div", { class: "controls" }, controls),
-    points.length ? chart(paretoWords(points, front), (width) => paretoOptions(points, front, width)) : h("p", { class: "empty" }, "These two figures are not known here."),
+    points.length ? chart(paretoWords(points, front), () => paretoOptions(points, front)) : h("p", { class: "empty" }, "These two figures are not known here."),
+    h("p", null, h("strong", null, "On the front: "), front.map((point) => configuration(point.cell)).join("; ") || "nothing valid"),
     h("p", { class: "soft small" }, [...notes, without.length ? `Not measured here: ${without.join(", ")}.` : ""].filter(Boolean).join(" ")),
     h("details", null, h("summary", null, "The same as a table"), paretoTable(points, front)),
   );
@@ -76,40 +77,50 @@ function paretoWords(points, front) {
 
 const configuration = (cell) => labelOf(cell, ["runtime", "precision"], ["model", "device"]);
 
+/** Bytes are drawn in MiB, so that ticks are round. */
+const drawnAs = (metric, value) => (metric.unit === "bytes" ? value / 2 ** 20 : value);
+
 function paretoAxis(metric, values, rest) {
   const [least, most] = [Math.min(...values), Math.max(...values)];
   const log = least > 0 && most / least > 30;
   return axis(`${metric.name}${log ? " (log scale)" : ""}`, {
-    type: log ? "log" : "value", scale: true, ...rest,
-    axisLabel: { color: color("soft"), hideOverlap: true, formatter: (value) => figure(value, metric.unit) },
+    type: log ? "log" : "value", scale: true, boundaryGap: ["6%", "8%"], ...rest,
+    axisLabel: {
+      color: color("soft"), hideOverlap: true,
+      formatter: (value) => (metric.unit === "bytes" ? `${significant(value, 3)} MiB` : figure(value, metric.unit)),
+    },
   });
 }
 
-function paretoOptions(points, front, width) {
+function paretoOptions(points, front) {
   const [across, up] = [METRICS[pareto.x], METRICS[pareto.y]];
   const runtimes = distinct(points.map((point) => point.cell.runtime));
   const precisions = distinct(points.map((point) => point.cell.precision));
+  const place = (point) => [drawnAs(across, point.x), drawnAs(up, point.y)];
+  const xs = points.map((point) => point.x);
+  const far = Math.min(...xs) + 0.7 * (Math.max(...xs) - Math.min(...xs));
   const scatter = runtimes.map((runtime, at) => ({
     type: "scatter", name: runtime, symbolSize: 13, color: SERIES_COLORS[at % SERIES_COLORS.length],
     labelLayout: { hideOverlap: true },
     data: points.filter((point) => point.cell.runtime === runtime).map((point) => {
       const hollow = point.cell.state !== "valid";
+      const onFront = front.includes(point) ? { borderColor: color("ink"), borderWidth: 2.5 } : undefined;
       return {
-        value: [point.x, point.y], point, symbol: SYMBOLS[precisions.indexOf(point.cell.precision) % SYMBOLS.length],
-        itemStyle: hollow ? { color: "transparent", borderColor: SERIES_COLORS[at % SERIES_COLORS.length], borderWidth: 2, borderType: "dashed" } : undefined,
-        label: { show: true, position: "right", color: color("ink"), fontSize: 11, formatter: () => `${configuration(point.cell)}${hollow ? ` (${point.cell.state})` : ""}` },
+        value: place(point), point, symbol: SYMBOLS[precisions.indexOf(point.cell.precision) % SYMBOLS.length],
+        itemStyle: hollow ? { color: "transparent", borderColor: SERIES_COLORS[at % SERIES_COLORS.length], borderWidth: 2, borderType: "dashed" } : onFront,
+        label: { show: true, position: point.x > far ? "left" : "right", color: color("ink"), backgroundColor: color("paper"), padding: [1, 3], fontSize: 11, formatter: () => `${configuration(point.cell)}${hollow ? ` (${point.cell.state})` : ""}` },
       };
     }),
   }));
   const line = {
-    type: "line", name: "front", data: front.map((point) => [point.x, point.y]), step: "end", symbol: "none", silent: true,
+    type: "line", name: "front", data: front.map(place), step: "end", symbol: "none", silent: true,
     lineStyle: { color: color("good"), width: 2, type: "dashed" }, itemStyle: { color: color("good") },
   };
   return {
     legend: legend({ data: [...runtimes, ...(front.length > 1 ? ["front"] : [])] }),
-    grid: { left: 16, right: width < 600 ? 24 : 150, top: 48, bottom: 28, containLabel: true },
-    xAxis: paretoAxis(across, points.map((point) => point.x), {}),
-    yAxis: paretoAxis(up, points.map((point) => point.y), { nameLocation: "end", nameGap: 10, nameTextStyle: { color: color("soft"), align: "left" } }),
+    grid: { left: 16, right: 36, top: 48, bottom: 28, containLabel: true },
+    xAxis: paretoAxis(across, points.map((point) => place(point)[0]), {}),
+    yAxis: paretoAxis(up, points.map((point) => place(point)[1]), { nameLocation: "end", nameGap: 10, nameTextStyle: { color: color("soft"), align: "left" } }),
     tooltip: tooltip(({ data }) => data?.point ? [
       configuration(data.point.cell), `${across.name}: ${figure(data.point.x, across.unit)}`, `${up.name}: ${figure(data.point.y, up.unit)}`,
       `${data.point.cell.state}${front.includes(data.point) ? ", on the front" : ""}`, ...data.point.cell.reasons,

@@ -80,7 +80,7 @@ function stripOptions(drawn, width) {
   }));
   return {
     grid: { left: 8, right: 28, top: 12, bottom: 32, containLabel: true },
-    xAxis: latencyAxis({ type: log ? "log" : "value", name: `latency of one inference${log ? " (log scale)" : ""}` }),
+    xAxis: latencyAxis({ type: log ? "log" : "value", axisLine: { onZero: false, lineStyle: { color: color("line") } }, name: `latency of one inference${log ? " (log scale)" : ""}` }),
     yAxis: axis("", {
       type: "value", inverse: true, min: -0.5, max: drawn.length - 0.5, interval: 0.5, splitLine: { show: false }, axisTick: { show: false },
       axisLabel: {

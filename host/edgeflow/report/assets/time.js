@@ -51,8 +51,8 @@ function timeOptions(runs, nameOf) {
     }
     return found;
   });
-  const left = axis("latency, median and 10 % to 90 %", { type: "value", scale: true, nameLocation: "end", nameGap: 10, nameTextStyle: { color: color("soft"), align: "left" }, axisLabel: { color: color("soft"), formatter: (value) => figure(value, "ms") } });
-  const right = axis("hottest CPU zone", { type: "value", scale: true, nameLocation: "end", nameGap: 10, nameTextStyle: { color: color("soft"), align: "right" }, splitLine: { show: false }, axisLabel: { color: color("soft"), formatter: "{value} °C" } });
+  const left = axis("latency", { type: "value", scale: true, nameLocation: "end", nameGap: 10, nameTextStyle: { color: color("soft"), align: "left" }, axisLabel: { color: color("soft"), formatter: (value) => figure(value, "ms") } });
+  const right = axis("temperature", { type: "value", scale: true, nameLocation: "end", nameGap: 10, nameTextStyle: { color: color("soft"), align: "right" }, splitLine: { show: false }, axisLabel: { color: color("soft"), formatter: "{value} °C" } });
   return {
     legend: legend({ data: lines.map((line) => line.name).filter(Boolean) }),
     grid: { left: 16, right: heat ? 16 : 28, top: 72, bottom: 32, containLabel: true },
@@ -79,6 +79,7 @@ function drawTime(rows) {
   const cool = !here.some((run) => sampled(run, "temperature", "mc").length);
   return section.replaceChildren(
     title,
+    h("p", { class: "soft" }, "Median latency in equal spans of time, shaded from 10 % to 90 %; dashed: the hottest CPU zone, where the device tells a temperature."),
     h("div", { class: "controls" }, controls),
     chart(`Latency over time of ${drawn.length} sustained runs of ${overTime.model} on ${overTime.device}`, () => timeOptions(drawn, nameOf)),
     here.length > drawn.length ? h("p", { class: "soft small" }, `The first ${drawn.length} of ${here.length} runs are drawn.`) : "",

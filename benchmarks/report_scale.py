@@ -1,10 +1,10 @@
-"""A report of 10,000 results of 100 samples: how long it takes, how large it is, and how soon a browser shows it.
+"""A report of 10,000 results of 100 samples: the time it takes, its size, and how soon it is drawn.
 
     python benchmarks/report_scale.py [--results 10000] [--keep FILE.html]
 
 The report is made by the command line, interpreter and imports included, of a store that is filled first with
-documents of a real one's size. With chromium and playwright there, the page is opened as well: the time until it
-is drawn is told, without a limit. Exit 1 where a limit is missed: 10 s, 10 MB.
+documents of a real one's size. With chromium and playwright there, the page is opened as well: the time until
+it is drawn is told, without a limit. Exit 1 where a limit is missed: 10 s, 10 MB.
 """
 
 from __future__ import annotations
@@ -87,12 +87,13 @@ def plausible(result_id: str, index: int, latency: dict[str, Any], generator: An
             "model": f"Board {device}", "os": "linux", "memory_bytes": 8 << 30,
             "memory_available_bytes": int(8e9 * figures[7]), "disk_free_bytes": int(8e9 * figures[6]),
             "thermal_zones": ZONES, "emulated": False}},
-        "agent": {"kind": "native", "version": "0.1.0", "build": f"b{device}", "flags": "", "carrier": "stdio"},
+        "agent": {"kind": "native", "version": "0.1.0", "build": f"b{device}", "flags": ""},
         "runtime": {"name": ("ncnn", "onnxruntime")[kind % 2], "version": "1.0", "accelerator": "cpu",
                     "options": dict.fromkeys(ZONES, 0)},
-        "precision": {"name": ("fp32", "fp16")[kind // 2], "weights": "fp32", "compute": "fp32"}, "threads": 1,
+        "precision": {"name": ("fp32", "fp16")[kind // 2], "weights": "fp32", "compute": "fp32"},
+        "threads": 1,
         "model": {"name": f"model{index // (4 * DEVICES)}", "sha256": "ab" * 32, "size_bytes": 7},
-        "artifact": {"key": f"{index // DEVICES:064}", "size_bytes": 6_000_000 + index // DEVICES, "notes": []},
+        "artifact": {"key": f"{index // DEVICES:064}", "size_bytes": 6_000_000 + index // DEVICES},
         "latency_ms": latency, "init_ms": 9 * figures[0], "first_ms": 9 * figures[1],
         "memory": {"peak_rss_bytes": int(1e8 * figures[2]), "model_bytes": int(1e7 * figures[3])},
         "energy": {"available": False, "reason": "no sensor", "mj_per_inference": None},

@@ -111,8 +111,8 @@ def report_document(chosen: Chosen, store: Store, *, most_samples: int = MOST_SA
 
 
 def command_of(document: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """The deploy that measures this again, for a POSIX shell: what names the model, what names the device, and
-    the rest, which many results share. None where the model's file is not known.
+    """The deploy that measures this again, for a POSIX shell: what names the model, what names the device,
+    and the rest, each shared by many results. None where the model's file is not known.
     """
     request = document.get("request") or {}
     model = request.get("model") or _zoo_model(document)

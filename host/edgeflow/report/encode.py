@@ -40,8 +40,8 @@ class SeriesWriter:
         if kind not in self._kinds:
             self._kinds.append(kind)
         for name, value in (
-            ("row", row), ("kind", self._kinds.index(kind)), ("n", int(taken.size)), ("low", low), ("width", width),
-            ("every", every),
+            ("row", row), ("kind", self._kinds.index(kind)), ("n", int(taken.size)), ("low", low),
+            ("width", width), ("every", every),
         ):  # fmt: skip
             self._index[name].append(value)
         self._parts.append(above.view(np.uint8).reshape(-1, 8)[:, :width].tobytes())

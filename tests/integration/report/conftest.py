@@ -1,5 +1,5 @@
-"""A store with what a report has to show: valid, suspect, invalid and emulated results, rounds, a sustained run
-with temperatures, a failed job, one that did not run, cells that were left out, and a hostile model name.
+"""A store with what a report has to show: valid, suspect, invalid and emulated results, rounds, a sustained
+run with temperatures, a failed job, one that did not run, cells that were left out, and a hostile model name.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def document(
         "started_at": f"2026-11-2{repeat}T10:00:00.000+00:00", "elapsed_s": 3.0, "mode": mode,
         "request": {"model": f"zoo:{model}", "budget_s": None, "agent": None},
         "device": {"name": device, "transport": "adb", "facts": {
-            "os": "android", "os_version": "14", "model": f"{device} model", "soc": "Tensor G2", "arch": "aarch64",
+            "os": "android", "os_version": "14", "model": f"{device} model", "soc": "G2", "arch": "aarch64",
             "cores": 8, "clusters": [{"cores": [0, 1], "max_mhz": 2850.0, "part": "Cortex-X1"}],
             "memory_bytes": 8 << 30, "emulated": emulated, "thermal_zones": {"thermal_zone0": "cpu"},
         }},
@@ -60,11 +60,11 @@ def document(
         "artifact": {"key": "k", "size_bytes": 6_500_000 if precision == "fp32" else 3_300_000, "tools": {}},
         "prediction": {"label": "0", "score": 0.9, "expected": "0", "input": "page.png"},
         "latency_ms": summarize(samples).to_json(), "init_ms": 8.0, "first_ms": 7.1, "stop": "ci",
-        "memory": {"peak_rss_bytes": 50_000_000 if runtime == "ncnn" else 82_000_000, "model_bytes": 9_000_000},
+        "memory": {"peak_rss_bytes": 50_000_000 if runtime == "ncnn" else 82_000_000, "model_bytes": 9},
         "energy": {"available": False, "reason": "no power sensor", "mj_per_inference": None},
         "conditions": {"temperature_c": dict(zip(("start", "end", "max"), heat, strict=True)),
                        "frequency_mhz": {}, "load": 0.2, "other_load": 0.01, "throttled": None},
-        "numerics": {"verdict": "pass", "cosine_min": 0.999999, "rel_err_max": REL_ERR[precision], "outputs": {}},
+        "numerics": {"verdict": "pass", "cosine_min": 0.999999, "rel_err_max": REL_ERR[precision]},
         "validity": {"state": state, "reasons": reasons, "notes": []},
         "sweep": {"id": sweep, "cell": "", "repeat": repeat},
     }  # fmt: skip

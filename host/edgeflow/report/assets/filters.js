@@ -55,5 +55,5 @@ function drawFilters(redraw) {
     },
   }, "Show all");
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.append(...boxes, h("label", null, "Words", words), reset, h("output", { id: "shown", "aria-live": "polite" }));
+  form.append(...boxes, field("Words", words), reset, h("output", { id: "shown", "aria-live": "polite" }));
 }

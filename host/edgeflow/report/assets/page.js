@@ -49,7 +49,15 @@ function badge(word, text) {
 function select(label, options, value, change) {
   const box = h("select", { onchange: () => change(box.value) }, options.map(([key, text]) => h("option", { value: key }, text)));
   box.value = value;
-  return h("label", null, label, box);
+  return field(label, box);
+}
+
+let fields = 0;
+
+function field(label, box) {
+  fields += 1;
+  box.id = `field-${fields}`;
+  return h("div", { class: "field" }, h("label", { for: box.id }, label), box);
 }
 
 /** Numbers by size, words as words; what is not known comes last in either direction. */

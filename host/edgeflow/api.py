@@ -48,6 +48,7 @@ __all__ = [
     "lab_up",
     "list_devices",
     "list_results",
+    "report",
     "result_history",
     "run",
     "scan_devices",
@@ -466,6 +467,30 @@ def export_parquet(
     from edgeflow.store import parquet
 
     parquet.export(workspace.store_path, output, _filters(device, runtime, model, sweep), limit)
+
+
+def report(
+    workspace: Workspace,
+    *,
+    sweep: str | None = None,
+    results: Sequence[str] = (),
+    everything: bool = False,
+    output: Path | None = None,
+) -> Document:
+    """Writes a sweep (the newest unless named), named results or all as one HTML file.
+
+    Schema edgeflow.report-file/1.
+    """
+    from edgeflow.report import report as reports
+
+    return reports.report_file(
+        workspace.store_path,
+        workspace.cwd,
+        sweep=sweep,
+        results=results,
+        everything=everything,
+        output=output,
+    )
 
 
 def doctor(workspace: Workspace) -> Document:

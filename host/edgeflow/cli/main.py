@@ -21,6 +21,7 @@ from edgeflow.cli import (
     doctor,
     init,
     lab,
+    report,
     results,
     run,
     sweep,
@@ -48,6 +49,7 @@ app.command("init")(init.init)
 app.command("sweep")(sweep.sweep)
 app.command("worker")(worker.worker)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.add_typer(devices.app, name="devices")
 app.add_typer(agent.app, name="agent")
 app.add_typer(toolchain.app, name="toolchain")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Part of every artifact's key: raise it when a change here makes other artifacts of the same request.
-CONVERTER_VERSION = "1"
+CONVERTER_VERSION = "2"
 
 CALIBRATED = "int8"
 """The precision that needs calibration inputs."""

@@ -21,11 +21,13 @@ from edgeflow_converters.targets.unchanged import unchanged_product
 
 _XML, _BIN = "model.xml", "model.bin"
 _STATIC: Mapping[str, Mapping[str, Any]] = {
-    "mixed": {"preset": "MIXED", "fast_bias_correction": True},
-    "symmetric": {"preset": "PERFORMANCE", "fast_bias_correction": True},
-    "mixed with full bias correction": {"preset": "MIXED", "fast_bias_correction": False},
+    "extremes of each tensor": {"preset": "MIXED", "fast_bias_correction": True, "extremes": True},
+    "mixed": {"preset": "MIXED", "fast_bias_correction": True, "extremes": False},
+    "symmetric": {"preset": "PERFORMANCE", "fast_bias_correction": True, "extremes": False},
+    "mixed with full bias correction": {"preset": "MIXED", "fast_bias_correction": False, "extremes": False},
 }
-"""NNCF's ways to quantize; the first that agrees is taken."""
+"""NNCF's ways to quantize; the first that takes half the tolerance or less, else the best of them."""
+_HALF = 0.5
 _WEIGHTS: Mapping[str, Mapping[str, Any]] = {
     "symmetric weights": {"mode": "INT8_SYM"},
     "asymmetric weights": {"mode": "INT8_ASYM"},
@@ -129,7 +131,8 @@ class OpenvinoConverter:
             return make
 
         makers = {name: maker(way) for name, way in ways.items()}
-        return best_of(self, makers, request, out, work, progress, enough=1.0)
+        enough = _HALF if request.precision == "int8" else 1.0
+        return best_of(self, makers, request, out, work, progress, enough=enough)
 
     def _product(self, source: Path, cell: precision.Precision) -> Product:
         return unchanged_product(source, {"xml": _XML, "bin": _BIN}, cell, self.versions())

@@ -29,9 +29,9 @@ class Stored:
         self.key, self.values, self.size, self.stride, self.offset = key, values, size, stride, offset
 
 
-@pytest.fixture
-def save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Writes a checkpoint as PyTorch does, its classes being stand-ins of the same names."""
+@pytest.fixture(params=["zip", "row of pickles"])
+def save(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Saves as PyTorch does since 1.6 or did before; its classes are stand-ins of the same name."""
     for module in ("torch", "torch._utils"):
         monkeypatch.setitem(sys.modules, module, types.ModuleType(module))
 
@@ -61,13 +61,27 @@ def save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
                 return NotImplemented
             return rebuild, (Storage(value), value.offset, value.size, value.stride, False, OrderedDict())
 
-    def write(state: Any, *stored: Stored) -> Path:
+    def pickled(value: Any) -> bytes:
         text = io.BytesIO()
-        Pickler(text, protocol=2).dump(state)
+        Pickler(text, protocol=2).dump(value)
+        return text.getvalue()
+
+    def as_zip(state: Any, stored: tuple[Stored, ...]) -> None:
         with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
-            archive.writestr("w/data.pkl", text.getvalue())
+            archive.writestr("w/data.pkl", pickled(state))
             for tensor in stored:
                 archive.writestr(f"w/data/{tensor.key}", tensor.values.tobytes())
+
+    def as_pickles(state: Any, stored: tuple[Stored, ...]) -> None:
+        keys = [tensor.key for tensor in stored]
+        parts = [
+            pickled(value) for value in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, state, keys)
+        ]
+        parts += [tensor.values.size.to_bytes(8, "little") + tensor.values.tobytes() for tensor in stored]
+        (tmp_path / "w.pth").write_bytes(b"".join(parts))
+
+    def write(state: Any, *stored: Stored) -> Path:
+        (as_zip if request.param == "zip" else as_pickles)(state, stored)
         return tmp_path / "w.pth"
 
     return write
@@ -88,6 +102,14 @@ def test_a_tensor_beyond_its_numbers_is_refused(save: Any) -> None:
     tensor = Stored("0", np.zeros(4, "<f4"), (2, 4), (4, 1))
     with pytest.raises(ModelUnreadable, match="beyond its numbers"):
         read_weights(save(OrderedDict(a=tensor), tensor))
+
+
+def test_a_truncated_checkpoint_is_refused(save: Any) -> None:
+    tensor = Stored("0", np.ones(400, "<f4"), (400,), (1,))
+    path = save(OrderedDict(a=tensor), tensor)
+    path.write_bytes(path.read_bytes()[:-900])
+    with pytest.raises(ModelUnreadable, match="is no PyTorch checkpoint"):
+        read_weights(path)
 
 
 class Harmful:

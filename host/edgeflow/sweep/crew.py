@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgeflow.sweep.scheduler import Board
 
 _LAST_WORDS_S = 10.0
+_SIGNAL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,9 @@ class Crew:
         decider = threading.Thread(target=self._decide, name="sweep", daemon=True)
         try:
             decider.start()
-            self._over.wait()
+            # A signal just before the wait begins wakes nobody in CPython: it is looked for again and again.
+            while not self._over.wait(_SIGNAL_S):
+                pass
         finally:
             self._stop.set()
             self._reports.put(lambda: None)  # it may be waiting for one

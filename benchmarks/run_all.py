@@ -21,6 +21,7 @@ COMMANDS = (
     ("adb_push.py",),
     ("sweep_scale.py",),
     ("report_scale.py",),
+    ("dask_scale.py",),
 )
 
 

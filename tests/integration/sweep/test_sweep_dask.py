@@ -21,7 +21,7 @@ from processes import children_of
 if TYPE_CHECKING:
     from conftest import Bench
 
-PLAN = "models: one.onnx\ndevices: rack\nruntimes: ['null']\n"
+PLAN = "models: one.onnx\ndevices: [a, c]\nruntimes: ['null']\n"
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,9 @@ def test_devices_of_two_hosts_are_one_fleet(bench: Bench, cluster: DaskCluster) 
     done = bench.edgeflow("sweep", "plan.yaml", "--json")
     assert done.code == 0, done.err
     assert done.document["counts"] == {"ok": 9, "failed": 0, "pending": 0}
-    results = [
-        bench.edgeflow("results", "show", job["result_id"], "--json").document
-        for job in done.document["jobs"]
-        if job["runtime"] == "onnxruntime"
-    ]
+    exported = bench.edgeflow("results", "export", "-f", "json", "--sweep", "last").document["results"]
+    results = [result for result in exported if result["runtime"]["name"] == "onnxruntime"]
+    assert len(results) == 3
     assert all(result["lab_host"] and result["numerics"]["verdict"] == "pass" for result in results)
     assert all(Path(result["artifact"]["path"]).is_dir() for result in results), "the artifact at home"
     assert all(result["model"]["size_bytes"] > 0 and result["samples_ns"] for result in results)
@@ -99,7 +97,7 @@ def test_a_killed_worker_gives_its_job_back_to_the_one_that_comes_after_it(
         told.wait_for("c: no lab host offers it")
         right.start()
         document = document_of(process)
-    assert document["counts"] == {"ok": 6, "failed": 0, "pending": 0}
+    assert document["counts"] == {"ok": 4, "failed": 0, "pending": 0}
     assert jobs_of(document)["c", 1]["attempts"] == 1, "Dask gave it back; nothing failed"
 
 
@@ -113,7 +111,7 @@ def test_a_device_whose_host_stays_away_is_lost_until_it_is_back(bench: Bench, c
         right.kill()
         document = document_of(process)
     assert process.returncode == 1
-    assert document["counts"] == {"ok": 4, "failed": 0, "pending": 2}
+    assert document["counts"] == {"ok": 2, "failed": 0, "pending": 2}
     assert document["quarantined"]["c"]["kind"] == "transport"
     assert "no lab host has offered it" in document["quarantined"]["c"]["message"]
     right.start()
@@ -133,7 +131,7 @@ def test_jobs_of_a_lost_host_go_to_an_equal_device(bench: Bench, cluster: DaskCl
         document = document_of(process)
     assert process.returncode == 0
     assert document["status"] == "complete"
-    assert {job["device"] for job in document["jobs"]} == {"a", "b"}
+    assert {job["device"] for job in document["jobs"]} == {"a"}
 
 
 def test_a_home_that_is_killed_leaves_the_devices_free_and_is_resumed(

@@ -281,6 +281,26 @@ class TestHands:
             hands._answer("a", AskTemperature("a"), None)
         assert stopped.value.fault.retry
 
+    def test_a_jobs_progress_comes_home(self, tmp_path: Path) -> None:
+        def answer(order: Order, inbox: Any) -> dict[str, Any]:
+            for news in ({"step": "verify"}, {"done": 1.0, "total": 2.0}, {"note": "a: mind"}):
+                inbox.put({"key": "k", **news})
+            return {"host": "x", "temperature_c": None}
+
+        class Heard(Silent):
+            def step(self, text: str) -> None:
+                heard.append(text)
+
+            def update(self, done: float, total: float | None) -> None:
+                heard.append((done, total))
+
+            def note(self, text: str) -> None:
+                heard.append(text)
+
+        heard: list[Any] = []
+        hands_of(FakeCluster(answer), tmp_path)._answer("a", AskTemperature("a"), Heard())
+        assert heard == ["verify", (1.0, 2.0), "a: mind"]
+
     def test_an_interrupt_ends_whoever_waits(self, tmp_path: Path) -> None:
         waits = threading.Event()
         cluster = FakeCluster(lambda order, inbox: waits.set())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import pickle
 import queue
 import socket
 import threading
@@ -42,7 +43,7 @@ class Cluster:
 
     def __init__(self, executor: str, client: Any) -> None:
         self.executor = executor
-        self.topic = f"edgeflow-{client.id}"
+        self.topic = str(client.id)  # the scheduler forgets a client's own topic some time after it has gone
         self._client = client
         self._scheduler_id = str(client.scheduler_info(n_workers=0)["id"])
         self._inboxes: dict[str, Inbox] = {}
@@ -82,13 +83,11 @@ class Cluster:
 
         At the end of the block Dask is told that it is not wanted any more: a job that still runs stops.
         """
-        import pickle
-
         from edgeflow.sweep.cluster.lab_host import work
 
         with self._guard:
             self._number += 1
-            key = f"{self.topic}-{device}-{self._number}"
+            key = f"edgeflow-{device}-{self._number}-{self.topic}"
             inbox = self._inboxes[key] = queue.SimpleQueue()
         future = None
         try:
@@ -155,8 +154,10 @@ class Cluster:
             for inbox in self._inboxes.values():
                 inbox.put(what)
 
-    def _progress(self, event: tuple[float, dict[str, Any]]) -> None:
+    def _progress(self, event: tuple[float, Any]) -> None:
         _, values = event
+        if not isinstance(values, dict):
+            return  # the scheduler's own words
         with self._guard:
             inbox = self._inboxes.get(values.get("key", ""))
         if inbox is not None:

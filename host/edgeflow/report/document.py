@@ -224,13 +224,21 @@ def _head(sweep: Mapping[str, Any], plan: Mapping[str, Any] | None) -> dict[str,
 
 def _missing(sweep: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Jobs without a result and cells that were left out, each with its reason, by the names of results."""
-    by_id = {document["result_id"]: document["model"]["name"] for document in documents}
-    names = {job["model"]: by_id[job["result_id"]] for job in sweep["jobs"] if job["result_id"] in by_id}
+    by_id = {document["result_id"]: document for document in documents}
+    names: dict[str, str] = {}
+    threads: dict[str, int | None] = {}
+    for job in sweep["jobs"]:
+        result = by_id.get(job["result_id"])
+        if result is not None:
+            names[job["model"]] = result["model"]["name"]
+            if job["threads"] is None:
+                threads[job["device"]] = result.get("threads")  # what "the device's own" is
 
     def cell(found: Mapping[str, Any]) -> dict[str, Any]:
         keys = ("device", "runtime", "precision", "accelerator", "threads", "mode")
         model = names.get(found["model"], found["model"].removeprefix("zoo:"))
-        return {"model": model, **{key: found[key] for key in keys}}
+        own = {} if found["threads"] is not None else {"threads": threads.get(found["device"])}
+        return {"model": model, **{key: found[key] for key in keys}, **own}
 
     missing = []
     for job in sweep["jobs"]:

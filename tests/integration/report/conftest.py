@@ -84,7 +84,7 @@ def fill(home: Path) -> Made:
         def job(model: str, device: str, runtime: str, precision: str, repeat: int, mode: str) -> JobRow:
             cell = {
                 "model": f"zoo:{model}", "device": device, "runtime": runtime, "precision": precision,
-                "accelerator": "cpu", "threads": 2, "mode": mode,
+                "accelerator": "cpu", "threads": None, "mode": mode,
             }  # fmt: skip
             name = f"{model}-{device}-{runtime}-{precision}-{mode}"
             return JobRow(name, repeat, len(made), cell, "pending", device)

@@ -46,6 +46,7 @@ def test_the_newest_sweep_unless_told_otherwise(made: Any, tmp_path: Path) -> No
         ("pending", "not run yet"),
         ("left out", "ncnn does not offer int8 there"),
     }
+    assert {found["threads"] for found in data["missing"]} == {2}  # what the device's own count is
     again = run_edgeflow(made.home, tmp_path, "report", "swp", "--json")
     assert again.document["replaced"] is True and again.document["bytes"] == page.stat().st_size
 

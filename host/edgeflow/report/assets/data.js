@@ -130,9 +130,9 @@ function cellsOf(some) {
 
 const distinct = (values) => [...new Set(values)];
 
-/** The keys beside model, device and runtime in which anything here differs: what a label has to say. */
+/** The keys in which anything here differs: what a label has to say. What is not known does not tell apart. */
 const varied = CELL_KEYS.filter(
-  (name) => distinct([...results, ...report.missing].map((found) => found[name] ?? null)).length > 1,
+  (name) => distinct([...results, ...report.missing].map((found) => found[name] ?? null)).filter((value) => value !== null).length > 1,
 );
 
 /** What a person calls a configuration: the named keys, and whatever else differs in this report. */

@@ -62,7 +62,8 @@ function matrixTable(cells, missing, redraw) {
   const metric = matrixMetric;
   const all = [...cells, ...missing];
   if (!all.length) return h("p", { class: "empty" }, "No cell passes the filters.");
-  const rowKey = (found) => JSON.stringify(CELL_KEYS.filter((name) => name !== "device" && name !== "runtime").map((name) => found[name] ?? null));
+  const rowNames = CELL_KEYS.filter((name) => ["model", "precision"].includes(name) || (varied.includes(name) && name !== "device" && name !== "runtime"));
+  const rowKey = (found) => JSON.stringify(rowNames.map((name) => found[name] ?? null));
   const columnKey = (found) => JSON.stringify([found.device, found.runtime]);
   const rows = new Map();
   const columns = new Map();

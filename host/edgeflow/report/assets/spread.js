@@ -54,8 +54,9 @@ function latencyAxis(rest) {
 
 function stripOptions(drawn, width) {
   const rows = drawn.map((found) => [0.05, 0.25, 0.5, 0.75, 0.95].map((p) => quantile(found.ordered, p)));
-  const spans = drawn.map((found) => found.ordered[found.ordered.length - 1]);
-  const log = Math.max(...spans) / Math.max(1e-9, Math.min(...drawn.map((found) => found.ordered[0]))) > 30;
+  const least = Math.max(1e-6, Math.min(...drawn.map((found) => found.ordered[0])));
+  const most = Math.max(...drawn.map((found) => found.ordered[found.ordered.length - 1]));
+  const log = most / least > 30;
   const boxes = {
     type: "custom", data: rows.map((row, at) => [at, ...row]), encode: { x: [1, 5], y: 0 }, z: 3, silent: true,
     renderItem: (_, api) => {
@@ -80,7 +81,9 @@ function stripOptions(drawn, width) {
   }));
   return {
     grid: { left: 8, right: 28, top: 12, bottom: 32, containLabel: true },
-    xAxis: latencyAxis({ type: log ? "log" : "value", axisLine: { onZero: false, lineStyle: { color: color("line") } }, name: `latency of one inference${log ? " (log scale)" : ""}` }),
+    xAxis: latencyAxis({
+      ...(log ? { type: "log", min: Number((least * 0.95).toPrecision(2)), max: Number((most * 1.05).toPrecision(2)) } : { type: "value" }),
+      axisLine: { onZero: false, lineStyle: { color: color("line") } }, name: `latency of one inference${log ? " (log scale)" : ""}` }),
     yAxis: axis("", {
       type: "value", inverse: true, min: -0.5, max: drawn.length - 0.5, interval: 0.5, splitLine: { show: false }, axisTick: { show: false },
       axisLabel: {

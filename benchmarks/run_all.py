@@ -20,6 +20,7 @@ COMMANDS = (
     ("ssh_push.py",),
     ("adb_push.py",),
     ("sweep_scale.py",),
+    ("int8_accuracy.py",),
 )
 
 

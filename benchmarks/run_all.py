@@ -22,6 +22,7 @@ COMMANDS = (
     ("sweep_scale.py",),
     ("report_scale.py",),
     ("dask_scale.py",),
+    ("int8_accuracy.py",),
 )
 
 

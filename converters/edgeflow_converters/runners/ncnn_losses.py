@@ -49,6 +49,9 @@ def _outputs(spec: Json, samples: Sequence[Tensors]) -> list[dict[str, NDArray[A
     inputs = [TensorSpec.from_json(item) for item in spec["inputs"]]
     outputs = [TensorSpec.from_json(item) for item in spec["outputs"]]
     with ncnn.Net() as net:
+        net.opt.num_threads = (
+            1  # most of the time goes into loading; threads that wait would take other work's
+        )
         load(net, spec)
         return [run_once(net, inputs, outputs, sample) for sample in samples]
 

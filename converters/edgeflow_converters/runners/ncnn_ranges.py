@@ -31,6 +31,7 @@ def work(spec: Json) -> Json:
     largest = dict.fromkeys(blobs, 0.0)
     counts = {blob: np.zeros(BINS, np.int64) for blob in blobs}
     with ncnn.Net() as net:
+        net.opt.num_threads = 1
         net.opt.lightmode = False  # it would drop each tensor once it was read
         load(net, spec)
         for blob, values in _each(net, spec):

@@ -102,7 +102,11 @@ class _Writer:
         """The product, in `folder`. `floating`: layers that stay fp32 -> what int8 would lose."""
         model = ncnn_int8.write_int8(self.layers, self.fp32.file("bin").read_bytes(), ranges, floating)
         if model.share < _LEAST_INT8:
-            raise UnsupportedModel(f"only {model.share:.0%} of the weights would be int8")
+            raise UnsupportedModel(
+                f"only {model.share:.0%} of the weights would be int8: the others are in layers that ncnn "
+                "cannot compute in it, or that would lose too much",
+                hint="use --precision fp16 or fp32, or another runtime",
+            )
         files = self.fp32.product.files
         ncnn_param.write_param(model.layers, folder / files["param"])
         (folder / files["bin"]).write_bytes(model.data)

@@ -1,4 +1,4 @@
-"""A model that is made of weights, judged by what its photographs are labelled: nothing here computed that."""
+"""A model that is made of weights, judged by the labels of photographs: nothing here computed those."""
 
 from __future__ import annotations
 

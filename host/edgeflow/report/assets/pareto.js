@@ -97,10 +97,8 @@ function paretoOptions(points, front) {
   const runtimes = distinct(points.map((point) => point.cell.runtime));
   const precisions = distinct(points.map((point) => point.cell.precision));
   const place = (point) => [drawnAs(across, point.x), drawnAs(up, point.y)];
-  const xs = points.map((point) => point.x);
-  const far = Math.min(...xs) + 0.7 * (Math.max(...xs) - Math.min(...xs));
   const scatter = runtimes.map((runtime, at) => ({
-    type: "scatter", name: runtime, symbolSize: 13, color: SERIES_COLORS[at % SERIES_COLORS.length],
+    type: "scatter", name: runtime, symbolSize: 13, z: 3, color: SERIES_COLORS[at % SERIES_COLORS.length],
     labelLayout: { hideOverlap: true },
     data: points.filter((point) => point.cell.runtime === runtime).map((point) => {
       const hollow = point.cell.state !== "valid";
@@ -108,12 +106,12 @@ function paretoOptions(points, front) {
       return {
         value: place(point), point, symbol: SYMBOLS[precisions.indexOf(point.cell.precision) % SYMBOLS.length],
         itemStyle: hollow ? { color: "transparent", borderColor: SERIES_COLORS[at % SERIES_COLORS.length], borderWidth: 2, borderType: "dashed" } : onFront,
-        label: { show: true, position: point.x > far ? "left" : "right", color: color("ink"), backgroundColor: color("paper"), padding: [1, 3], fontSize: 11, formatter: () => `${configuration(point.cell)}${hollow ? ` (${point.cell.state})` : ""}` },
+        label: { show: true, position: "top", color: color("ink"), backgroundColor: color("paper"), padding: [1, 3], fontSize: 11, formatter: () => `${configuration(point.cell)}${hollow ? ` (${point.cell.state})` : ""}` },
       };
     }),
   }));
   const line = {
-    type: "line", name: "front", data: front.map(place), step: "end", symbol: "none", silent: true,
+    type: "line", name: "front", data: front.map(place), step: "end", symbol: "none", silent: true, z: 1,
     lineStyle: { color: color("good"), width: 2, type: "dashed" }, itemStyle: { color: color("good") },
   };
   return {

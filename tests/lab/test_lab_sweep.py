@@ -58,8 +58,8 @@ class Sweep:
             "PYTHONUNBUFFERED": "1",
         }
 
-    def run(self, *words: object) -> Finished:
-        return run_edgeflow(self.home, self.folder, "sweep", *words, timeout_s=600, **self._extra)
+    def edgeflow(self, *words: object) -> Finished:
+        return run_edgeflow(self.home, self.folder, *words, timeout_s=600, **self._extra)
 
     @contextmanager
     def started(self, *words: str) -> Iterator[subprocess.Popen[str]]:
@@ -122,10 +122,14 @@ def test_faults_cost_their_own_cells_and_a_resume_mends_them(lab: Lab, sweep: Sw
     told = [json.loads(line) for line in log.read_text().splitlines()]
     retried = [event for event in told if event["event"] == "job_retried" and event["device"] == LOCAL[1]]
     assert [event["error"]["kind"] for event in retried] == ["agent"]
+    exported = sweep.edgeflow("results", "export", "--format", "json", "--sweep", "last").document["results"]
+    on_phone = [found for found in exported if found["device"]["name"] == PHONE]
+    layers = {found["runtime"]["layers"] for found in on_phone if found["runtime"]["name"] == "ncnn"}
+    assert layers in ({"all"}, {"common"}), "what the worker was built with is told"
     assert sum(event["event"] == "conversion_finished" for event in told) == len(MODELS) * len(RUNTIMES)
 
     set_link(lab.guest(BOARD), up=True)
-    resumed = sweep.run("--resume", "last", "--json")
+    resumed = sweep.edgeflow("sweep", "--resume", "last", "--json")
     assert resumed.code == 1, "one phone still does not know us"
     assert resumed.document["counts"] == {"ok": 36, "failed": 0, "pending": 9}
     assert set(resumed.document["quarantined"]) == {LOCKED}

@@ -315,7 +315,8 @@ def results_view(document: Document) -> RenderableType:
         return Text("no results match" if filtered else "no results yet: edgeflow deploy makes the first")
     shown = [name for name in columns if len(rows) == 1 or len({row[name] for row in rows}) > 1]
     same = [f"{name} {rows[0][name]}" for name in columns if name not in shown]
-    table = new_table("id", "started (UTC)", *shown, "median", "p95", "numerics", "validity")
+    sweeps = ["sweep"] if any(row["sweep"] for row in rows) else []
+    table = new_table("id", "started (UTC)", *shown, "median", "p95", "numerics", "validity", *sweeps)
     for row in rows:
         table.add_row(
             row["result_id"],
@@ -325,5 +326,6 @@ def results_view(document: Document) -> RenderableType:
             ms_text(row["p95_ms"]),
             state_text(row["numerics"]),
             state_text(row["validity"]),
+            *(row[name] or "" for name in sweeps),
         )
     return Group(Text("all: " + ", ".join(same), style="dim"), table) if same else table

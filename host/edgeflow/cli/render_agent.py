@@ -27,8 +27,10 @@ def agent_view(document: Document) -> RenderableType:
     for name, backend in document["backends"].items():
         if name == "null":
             continue  # for tests and overhead; nobody deploys to it
-        state = backend["version"] if backend["available"] else "not there yet: a deploy brings it"
+        state = backend["version"] if backend["available"] else f"not available: {backend['reason']}"
         lines.append(f"  {name}  {state}")
+    if not all(backend["available"] for backend in document["backends"].values()):
+        lines.append("  (a deploy brings a runtime that is missing, where there is a package for the device)")
     busy = document["busy"]
     lines.append(f"  busy: {busy['by']} since {busy['since']}" if busy else "  idle")
     return Text("\n".join(lines))

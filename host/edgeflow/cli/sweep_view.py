@@ -73,7 +73,8 @@ def compare_view(document: Document) -> RenderableType:
     """Matched cells of two sides, with the difference of their medians and its interval."""
     cells = document["cells"]
     shown, same = _columns(cells)
-    table = new_table(*shown, "A", "B", "difference", "95 % interval", "")
+    doubts = _doubts(cells)
+    table = new_table(*shown, "A", "B", "difference", "95 % interval", "verdict", *doubts)
     for cell in cells:
         table.add_row(
             *(_word(cell[name]) for name in shown),
@@ -82,6 +83,7 @@ def compare_view(document: Document) -> RenderableType:
             percent(cell["change"]),
             interval(cell["ci95"]),
             Text(cell["verdict"], style=_VERDICT_STYLES.get(cell["verdict"], "dim")),
+            *(Text(cell["doubt"], style="yellow") for _ in doubts),
         )
     lines: list[RenderableType] = [Text(compare_head(document), style="bold"), *_said(same), table]
     for name in ("a", "b"):
@@ -98,7 +100,15 @@ def compare_head(document: Document) -> str:
     """One line that says what was compared and what came out."""
     verdicts = Counter(cell["verdict"] for cell in document["cells"])
     found = ", ".join(f"{verdicts[word]} {word}" for word in ("slower", "faster", "same") if verdicts[word])
-    return f"A {document['a']}  B {document['b']}: {count_text(len(document['cells']), 'cell')}: {found}"
+    doubtful = sum(bool(cell["doubt"]) for cell in document["cells"])
+    doubt = f"; {count_text(doubtful, 'cell')} with results that are not valid" if doubtful else ""
+    cells = count_text(len(document["cells"]), "cell")
+    return f"A {document['a']}  B {document['b']}: {cells}: {found}{doubt}"
+
+
+def _doubts(cells: Sequence[Document]) -> list[str]:
+    """The column for what a cell rests on beside valid results, where any does."""
+    return ["rests on"] if any(cell["doubt"] for cell in cells) else []
 
 
 def history_view(document: Document) -> RenderableType:
@@ -165,13 +175,15 @@ def interval(ci95: Sequence[float] | None) -> str:
 
 
 def _markdown_rows(cells: Sequence[Document], shown: Sequence[str]) -> list[str]:
-    names = [*shown, "A", "B", "difference", "95 % interval", "verdict"]
+    doubts = _doubts(cells)
+    names = [*shown, "A", "B", "difference", "95 % interval", "verdict", *doubts]
     rows = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     for cell in cells:
         values = [
             *(_word(cell[name]).replace("|", "\\|") for name in shown),
             ms_text(cell["a"]["median_ms"]), ms_text(cell["b"]["median_ms"]),
             percent(cell["change"]), interval(cell["ci95"]), cell["verdict"],
+            *(cell["doubt"] for _ in doubts),
         ]  # fmt: skip
         rows.append("| " + " | ".join(values) + " |")
     return rows

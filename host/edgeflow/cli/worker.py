@@ -57,4 +57,6 @@ def worker(
 def _view(document: Mapping[str, Any]) -> RenderableType:
     from rich.text import Text
 
-    return Text(f"{document['jobs']} jobs measured on {', '.join(document['devices'])}")
+    from edgeflow.cli.units import count_text
+
+    return Text(f"{count_text(document['jobs'], 'job')} measured on {', '.join(document['devices'])}")

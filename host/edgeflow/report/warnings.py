@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -49,9 +50,16 @@ def _not_valid(documents: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     states = Counter(str((document.get("validity") or {}).get("state")) for document in documents)
     found = [f"{states[state]} {state}" for state in ("invalid", "suspect") if states[state]]
     if found:
+        reasons = Counter(
+            # "other load 71 %" and "other load 64 %" are one reason
+            re.sub(r"[\d.,]+", "…", str(reason))
+            for document in documents
+            for reason in (document.get("validity") or {}).get("reasons") or ()
+        )
+        often = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.most_common(3))
         yield (
             f"Of {_count(len(documents), 'result')}, {' and '.join(found)}: marked wherever they are shown, "
-            "never best, never on a Pareto front."
+            f"never best, never on a Pareto front. {'Most often: ' + often + '.' if often else ''}".rstrip()
         )
 
 

@@ -1,7 +1,7 @@
 """Does a sweep's work: one thread a device, a bounded pool for conversions, one thread that decides.
 
-The deciding thread alone touches the Board; the others do one task at a time and report. Nothing polls: it
-waits for a report or for the next time at which something may begin.
+The deciding thread alone touches the Board; the others do one task at a time and report. It waits for a
+report or for the next time at which something may begin; the caller's thread only looks for Ctrl-C.
 """
 
 from __future__ import annotations

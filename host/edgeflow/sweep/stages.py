@@ -162,6 +162,7 @@ def _figures(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "median_ms": document["latency_ms"]["median"],
         "validity": document["validity"]["state"],
+        "reasons": document["validity"]["reasons"],
         "temperature_c": temperature["end"],
         "seconds": document["elapsed_s"],
     }

@@ -110,6 +110,29 @@ def test_markdown_is_for_a_pull_request(two_sweeps: Bench) -> None:
     assert "<details>" in done.out
 
 
+def test_what_rests_on_results_that_are_not_valid_is_marked_and_can_be_refused(two_sweeps: Bench) -> None:
+    sides: list[str] = []
+    with Store.open(two_sweeps.home / "results.db") as store:
+        for factor, state in ((1.0, "valid"), (1.2, "invalid")):
+            generator = np.random.default_rng(3)
+            samples = [round(value) for value in 1e6 * factor * generator.lognormal(0, 0.02, 100)]
+            document = result("doubtful", "d", samples, f"{state}-one")
+            document["validity"] = {
+                "state": state,
+                "reasons": [] if state == "valid" else ["other load 71 %"],
+            }
+            store.add(document, {"samples_ns": samples})
+            sides.append(document["result_id"])
+    (cell,) = two_sweeps.edgeflow("compare", *sides, "--json").document["cells"]
+    assert (cell["verdict"], cell["doubt"]) == ("slower", "invalid results of B")
+    assert "invalid results of B" in two_sweeps.edgeflow("compare", *sides).out
+    assert "| invalid results of B |" in two_sweeps.edgeflow("compare", *sides, "--markdown").out
+    refused = two_sweeps.edgeflow("compare", *sides, "--require-valid")
+    assert (refused.code, "rests on invalid results of B" in refused.err) == (1, True)
+    assert two_sweeps.edgeflow("compare", "aaaa", "bbbb", "--require-valid").code == 0
+    assert "rests on" not in two_sweeps.edgeflow("compare", "aaaa", "bbbb").out
+
+
 def test_history_tells_which_version_a_cell_became_slower_with(bench: Bench) -> None:
     generator = np.random.default_rng(5)
     with Store.open(bench.home / "results.db") as store:

@@ -184,6 +184,7 @@ def test_ctrl_c_ends_it_quickly_says_how_to_go_on_and_leaves_nothing_running(ben
     try:
         assert process.stderr is not None
         assert b"begins" in process.stderr.readline()
+        assert b"converting" in process.stderr.readline()
         assert b"converted" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read().decode()

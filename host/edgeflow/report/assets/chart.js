@@ -8,6 +8,14 @@ function color(name) {
 
 /** Told apart by colour-blind readers too (Okabe & Ito), and never the only thing that tells. */
 const SERIES_COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f"];
+const runtimeColors = new Map();
+
+/** One colour for a runtime in all charts that tell runtimes apart. */
+function runtimeColor(runtime) {
+  if (!runtimeColors.has(runtime)) runtimeColors.set(runtime, SERIES_COLORS[runtimeColors.size % SERIES_COLORS.length]);
+  return runtimeColors.get(runtime);
+}
+
 const SYMBOLS = ["circle", "rect", "triangle", "diamond", "pin", "arrow"];
 
 /** Draws `options()` into a new element; `label` is what a screen reader says of it. */

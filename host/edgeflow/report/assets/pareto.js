@@ -97,15 +97,15 @@ function paretoOptions(points, front) {
   const runtimes = distinct(points.map((point) => point.cell.runtime));
   const precisions = distinct(points.map((point) => point.cell.precision));
   const place = (point) => [drawnAs(across, point.x), drawnAs(up, point.y)];
-  const scatter = runtimes.map((runtime, at) => ({
-    type: "scatter", name: runtime, symbolSize: 13, z: 3, color: SERIES_COLORS[at % SERIES_COLORS.length],
+  const scatter = runtimes.map((runtime) => ({
+    type: "scatter", name: runtime, symbolSize: 13, z: 3, color: runtimeColor(runtime),
     labelLayout: { hideOverlap: true },
     data: points.filter((point) => point.cell.runtime === runtime).map((point) => {
       const hollow = point.cell.state !== "valid";
       const onFront = front.includes(point) ? { borderColor: color("ink"), borderWidth: 2.5 } : undefined;
       return {
         value: place(point), point, symbol: SYMBOLS[precisions.indexOf(point.cell.precision) % SYMBOLS.length],
-        itemStyle: hollow ? { color: "transparent", borderColor: SERIES_COLORS[at % SERIES_COLORS.length], borderWidth: 2, borderType: "dashed" } : onFront,
+        itemStyle: hollow ? { color: "transparent", borderColor: runtimeColor(runtime), borderWidth: 2, borderType: "dashed" } : onFront,
         label: { show: true, position: "top", color: color("ink"), backgroundColor: color("paper"), padding: [1, 3], fontSize: 11, formatter: () => `${configuration(point.cell)}${hollow ? ` (${point.cell.state})` : ""}` },
       };
     }),

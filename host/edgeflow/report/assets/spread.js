@@ -76,7 +76,7 @@ function stripOptions(drawn, width) {
     },
   };
   const dots = drawn.map((found, at) => ({
-    type: "scatter", symbolSize: 4, itemStyle: { color: SERIES_COLORS[at % SERIES_COLORS.length], opacity: found.cell.state === "valid" ? 0.55 : 0.25 },
+    type: "scatter", symbolSize: 4, itemStyle: { color: runtimeColor(found.cell.runtime), opacity: found.cell.state === "valid" ? 0.55 : 0.25 },
     silent: true, animation: false, data: thinned(found.ordered, MOST_DOTS).map((value, dot) => [value, at + jitter(dot)]),
   }));
   return {

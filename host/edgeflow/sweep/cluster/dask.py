@@ -35,7 +35,7 @@ def distributed() -> Any:
     except ImportError as error:
         raise ToolMissingError(
             "dask:// needs Dask's distributed, which is not installed",
-            hint="pip install 'edgeflow[dask]', on this host, on the scheduler's and on every lab host",
+            hint="pip install 'distributed>=2026.1', here, on the scheduler's host and on every lab host",
         ) from error
     for name in ("distributed", "distributed.client"):  # what matters is told in our own words
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,7 +1,8 @@
 """The pinned environments of converters: NAME.lock, a requirements file with the hash of every package.
 
 Its first line tells, as JSON after `# edgeflow:`, which Pythons it is for (the best first), how much disk it
-takes, which runtimes need it, and what it does. The rest is what pip and uv read.
+takes, which runtimes need it, what it does, and which `package` is its heart where that is not NAME. The rest
+is what pip and uv read.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Lock:
     """One lock file. `digest` names exactly its content."""
 
     name: str
-    version: str  # of the package of that name
+    version: str  # of the package at its heart
     path: Path
     digest: str
     python: tuple[str, ...]
@@ -43,9 +44,10 @@ def read_lock(path: Path) -> Lock:
     if not first.startswith(_HEADER):
         raise ValueError(f"{path}: its first line does not begin with {_HEADER!r}")
     told = json.loads(first.removeprefix(_HEADER))
-    pinned = re.search(rf"^{re.escape(path.stem)}==(\S+)", text, re.MULTILINE)
+    package = told.get("package", path.stem)
+    pinned = re.search(rf"^{re.escape(package)}==(\S+)", text, re.MULTILINE)
     if pinned is None:
-        raise ValueError(f"{path}: does not pin {path.stem}")
+        raise ValueError(f"{path}: does not pin {package}")
     return Lock(
         name=path.stem,
         version=pinned[1],

@@ -1,29 +1,29 @@
-"""TensorFlow Lite: onnx2tf from ONNX to float32, ai-edge-quantizer from there to the other precisions.
+"""TensorFlow Lite: an engine from ONNX to float32, ai-edge-quantizer from there to the other precisions.
 
-Both live in environments of their own (environments.py). onnx2tf writes into its input file, so it gets a
-copy; it exits 0 with operators of its own invention (ONNX_*) in the file, so they are looked for; its own
-fp16 and int8 files do not load or are wrong, so they are not used.
+The engines (tflite_engines.py) and the quantizer live in environments of their own. What onnx2tf writes as
+fp16 and int8 does not load or is wrong, so it is not used.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product as combinations
 from pathlib import Path
 from typing import Any
 
-from edgeflow_converters import foreign, precision, tool
+from edgeflow_converters import foreign, precision
 from edgeflow_converters.arrays import load_sets, save_sets
 from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
 from edgeflow_converters.check import compare, tolerance_for
-from edgeflow_converters.environments import environment, isolated
-from edgeflow_converters.errors import ConverterFailed, ToolMissing, UnsupportedModel
+from edgeflow_converters.environments import environment
+from edgeflow_converters.errors import ConverterFailed, ToolMissing, UnknownTarget, UnsupportedModel
 from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
 from edgeflow_converters.runners import process
 from edgeflow_converters.targets import tflite_layouts
-from edgeflow_converters.targets.tflite_file import custom_operators
+from edgeflow_converters.targets.tflite_engines import DEFAULT_ENGINE, Engine, engines
 from edgeflow_converters.tensors import TensorSpec
 
 _MODEL = "model.tflite"
@@ -42,7 +42,8 @@ class TfliteConverter:
     rewrites: tuple[str, ...] = ("concat_of_constant_as_pad",)
 
     def __init__(self, tools_root: Path) -> None:
-        self._onnx2tf = environment("onnx2tf", tools_root)
+        self._engines = engines(tools_root)
+        self._onnx2tf = self._engines[DEFAULT_ENGINE].environment
         self._quantizer = environment("ai-edge-quantizer", tools_root)
 
     def doctor(self) -> ToolStatus:
@@ -50,7 +51,8 @@ class TfliteConverter:
             return ToolStatus("tflite", False, missing=f"the {_RUNTIME} package", fix=_INSTALL_RUNTIME)
         states = [tool.status() for tool in (self._onnx2tf, self._quantizer)]
         broken = [state for state in states if not state.ready]
-        told = ", ".join(f"{name} {value}" for name, value in self.versions().items())
+        used = {**self._engines[DEFAULT_ENGINE].versions(), **self._versions_of_all()}
+        told = ", ".join(f"{name} {value}" for name, value in used.items())
         return ToolStatus(
             "tflite",
             ready=not broken,
@@ -62,17 +64,23 @@ class TfliteConverter:
         )
 
     def versions(self) -> dict[str, str]:
-        locks = (self._onnx2tf.lock, self._quantizer.lock)
-        own = {lock.name: f"{lock.version} (lock {lock.digest})" for lock in locks}
-        return {**own, _RUNTIME: _runtime_version() or "none"}
+        every = {name: text for engine in self._engines.values() for name, text in engine.versions().items()}
+        return {**every, **self._versions_of_all()}
+
+    def _versions_of_all(self) -> dict[str, str]:
+        """What shapes a product whichever engine made it."""
+        lock = self._quantizer.lock
+        return {lock.name: f"{lock.version} (lock {lock.digest})", _RUNTIME: _runtime_version() or "none"}
 
     def requires(self, request: ConvertRequest, info: ModelInfo) -> None:
         """LiteRT to run the product with, and an interpreter for the converters; standard operators only."""
         if _runtime_version() is None:
             raise ToolMissing(f"tflite needs the {_RUNTIME} package", hint=_INSTALL_RUNTIME)
-        for state in (self._onnx2tf.status(), self._quantizer.status()):
-            needed = state.name == self._onnx2tf.lock.name or request.precision != "fp32"
-            if needed and not state.ready and not state.on_demand:
+        needed = [self._engine(request).environment]
+        if request.precision != "fp32":
+            needed.append(self._quantizer)
+        for state in (each.status() for each in needed):
+            if not state.ready and not state.on_demand:
                 raise ToolMissing(f"tflite {request.precision}: {state.missing}", hint=state.fix)
         foreign_ops = [op for op in info.op_counts if "::" in op]
         if foreign_ops:
@@ -85,12 +93,10 @@ class TfliteConverter:
         """onnx2tf in a private folder, then the quantizer; `request.source` is the prepared model."""
         cell = precision.lookup(self.name, request.precision)
         info = inspect_model(request.source)
-        python = self._onnx2tf.ensure(progress)
-        progress("onnx2tf")
         work = out.parent / "onnx2tf"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
-        single = self._to_float32(request, info, python, work)
+        single = self._engine(request).to_float32(request, info, work, progress)
         ports = process.call(
             "tflite_ports", {"model": str(single)}, what="LiteRT", cwd=work, timeout_s=request.timeout_s
         )
@@ -113,10 +119,10 @@ class TfliteConverter:
             files={"model": _MODEL},
             inputs=inputs,
             outputs=outputs,
-            runtime_options={**cell.runtime_flags, **request.options},
+            runtime_options={**cell.runtime_flags, **_without_engine(request.options)},
             weights_dtype=cell.weights_dtype,
             compute_dtype=cell.compute_dtype,
-            tools=self.versions(),
+            tools={**self._engine(request).versions(), **self._versions_of_all()},
             notes=notes,
         )
 
@@ -135,26 +141,13 @@ class TfliteConverter:
         what = "LiteRT, running the converted model,"
         process.call("tflite", spec, what=what, cwd=work, timeout_s=timeout_s)
 
-    def _to_float32(self, request: ConvertRequest, info: ModelInfo, python: Path, work: Path) -> Path:
-        """The float32 .tflite of the model, which holds LiteRT's own operators only."""
-        shutil.copyfile(request.source, work / "model.onnx")
-        images = tflite_layouts.images(request.source)
-        kept = [port.name for port in info.inputs if port.name not in images]
-        argv = isolated(python, "-m", "onnx2tf", "-i", "model.onnx", "-o", "out", "-n")
-        if kept:
-            argv += ["-kat", *kept]
-        log = tool.run_checked(argv, name="onnx2tf", cwd=work, timeout_s=request.timeout_s)
-        made = work / "out" / "model_float32.tflite"
-        if not made.is_file():
-            raise ConverterFailed(f"onnx2tf said success and wrote no model{tool.last_words(log)}", log=log)
-        invented = sorted(set(custom_operators(made)))
-        if invented:
-            raise UnsupportedModel(
-                f"onnx2tf could not express {', '.join(invented)}, which TensorFlow Lite does not have",
-                hint="change the model's code there, or use --runtime onnxruntime",
-                log=log,
+    def _engine(self, request: ConvertRequest) -> Engine:
+        name = request.options.get("engine", DEFAULT_ENGINE)
+        if name not in self._engines:
+            raise UnknownTarget(
+                f"tflite has no engine {name!r}", hint=f"its engines: {', '.join(self._engines)}"
             )
-        return made
+        return self._engines[name]
 
     def _layouts(
         self, request: ConvertRequest, info: ModelInfo, ports: dict[str, Any], single: Path, work: Path
@@ -243,6 +236,11 @@ class TfliteConverter:
         if not made.is_file():
             raise ConverterFailed("ai-edge-quantizer said success and wrote no model")
         return _said(request, answer, made.stat().st_size / single.stat().st_size)
+
+
+def _without_engine(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the runtime is told: the engine is the conversion's own affair."""
+    return {name: value for name, value in options.items() if name != "engine"}
 
 
 def _said(request: ConvertRequest, answer: dict[str, Any], share: float) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeflow_converters import digest, precision
+from edgeflow_converters import digest, options, precision
 from edgeflow_converters.arrays import load_sets, save_sets
 from edgeflow_converters.artifact import read_artifact, write_artifact
 from edgeflow_converters.base import Artifact, Converter, ConvertRequest, Product, ProgressFn
@@ -61,12 +61,14 @@ def convert(
     `progress` gets the name of each phase as it begins. External tools are looked for, and fetched into,
     `tools_root` (default: `cache_root`/tools).
 
-    Raises a ConvertError: UnknownTarget and NotOffered for the runtime and precision, ModelUnreadable,
-    ShapeMismatch and UnsupportedModel for the model, CalibrationMissing for int8 without real inputs,
+    Raises a ConvertError: UnknownTarget and NotOffered for the runtime, precision and options,
+    ModelUnreadable, ShapeMismatch and UnsupportedModel for the model, CalibrationMissing for int8 without
+    real inputs,
     ToolMissing, ConverterFailed, NumericsDisagree when the product is not what the model is, CacheUnwritable.
     Nothing is committed unless it is verified.
     """
     precision.lookup(request.runtime, request.precision)
+    request = replace(request, options=options.checked(request.runtime, request.options))
     progress("inspect")
     cache = Cache(cache_root)
     info = inspect_cached(request.source, cache)

@@ -1,7 +1,7 @@
 """What goes into and comes out of a .tflite. Spec: model. Answer: inputs, outputs, signature, keys.
 
 `inputs` and `outputs` are lists of name, dtype, shape in the graph's order. `keys` are the signature's names
-of the inputs: tensor name -> key.
+of both: tensor name -> key.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def work(spec: Json) -> Json:
     if len(signatures) == 1:
         signature = next(iter(signatures))
         runner = model.get_signature_runner(signature)
-        keys = {str(value["name"]): key for key, value in runner.get_input_details().items()}
+        sides = (runner.get_input_details(), runner.get_output_details())
+        keys = {str(value["name"]): key for side in sides for key, value in side.items()}
     return {
         "inputs": told(model.get_input_details()),
         "outputs": told(model.get_output_details()),

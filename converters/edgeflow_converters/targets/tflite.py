@@ -19,7 +19,7 @@ from edgeflow_converters.arrays import load_sets, save_sets
 from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
 from edgeflow_converters.check import compare, tolerance_for
 from edgeflow_converters.environments import environment
-from edgeflow_converters.errors import ConverterFailed, ToolMissing, UnknownTarget, UnsupportedModel
+from edgeflow_converters.errors import ConverterFailed, ToolMissing, UnsupportedModel
 from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
 from edgeflow_converters.runners import process
 from edgeflow_converters.targets import tflite_layouts
@@ -142,19 +142,14 @@ class TfliteConverter:
         process.call("tflite", spec, what=what, cwd=work, timeout_s=timeout_s)
 
     def _engine(self, request: ConvertRequest) -> Engine:
-        name = request.options.get("engine", DEFAULT_ENGINE)
-        if name not in self._engines:
-            raise UnknownTarget(
-                f"tflite has no engine {name!r}", hint=f"its engines: {', '.join(self._engines)}"
-            )
-        return self._engines[name]
+        return self._engines[request.options.get("engine", DEFAULT_ENGINE)]
 
     def _layouts(
         self, request: ConvertRequest, info: ModelInfo, ports: dict[str, Any], single: Path, work: Path
     ) -> Ports:
         """How the tensors lie in the .tflite. Where shapes leave a choice, the values decide."""
         sides = [
-            [_possible(port, found) for port, found in _paired(mine, ports[side])]
+            [_possible(port, found) for port, found in _paired(mine, ports[side], ports["keys"])]
             for mine, side in ((info.inputs, "inputs"), (info.outputs, "outputs"))
         ]
         split = len(info.inputs)
@@ -264,15 +259,15 @@ def _said(request: ConvertRequest, answer: dict[str, Any], share: float) -> tupl
 
 
 def _paired(
-    mine: tuple[PortInfo, ...], theirs: list[dict[str, Any]]
+    mine: tuple[PortInfo, ...], theirs: list[dict[str, Any]], keys: dict[str, str]
 ) -> list[tuple[PortInfo, dict[str, Any]]]:
-    """The model's tensors with the .tflite's: by name where onnx2tf kept the names, else in order.
+    """The model's tensors with the .tflite's: by name where the signature kept the names, else in order.
 
     Should the order be another one, the numeric gate finds out.
     """
     if len(mine) != len(theirs):
         raise ConverterFailed(f"the .tflite has {len(theirs)} tensors where the model has {len(mine)}")
-    by_name = {str(found["name"]): found for found in theirs}
+    by_name = {keys.get(found["name"], found["name"]): found for found in theirs}
     names = [port.name.replace(":", "__") for port in mine]
     if len(by_name) == len(theirs) and set(names) == set(by_name):
         return [(port, by_name[name]) for port, name in zip(mine, names, strict=True)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edgeflow.progress import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from edgeflow.deploy.request import DeployRequest
@@ -77,11 +77,12 @@ def convert(
     output: Path | None,
     workspace: Workspace,
     progress: Progress = _SILENT,
+    options: Mapping[str, Any] | None = None,
 ) -> Document:
     """A verified artifact in the cache, copied to `output` if given (schema edgeflow.artifact/1)."""
     from edgeflow.deploy import export
 
-    return export.convert_document(model, runtime, precision, output, workspace, progress)
+    return export.convert_document(model, runtime, precision, output, workspace, progress, options)
 
 
 def init_recipe(model: Path, output: Path, *, force: bool, workspace: Workspace) -> Document:

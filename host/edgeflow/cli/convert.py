@@ -14,6 +14,7 @@ def convert(
     runtime: opt.RuntimeOption = "ncnn",
     precision: opt.PrecisionOption = "fp32",
     output: opt.OutputFolder = None,
+    option: opt.ConversionOption = None,
 ) -> None:
     """Convert a model for one runtime and verify the product.
 
@@ -31,6 +32,6 @@ def convert(
     with options.progress() as progress:
         document = api.convert(
             model, runtime=runtime, precision=precision, output=output,
-            workspace=options.workspace(), progress=progress,
+            workspace=options.workspace(), progress=progress, options=opt.parse_options(option),
         )  # fmt: skip
     options.show(document, render.artifact_view)

@@ -46,10 +46,19 @@ DeviceOption = Annotated[
     ),
 ]
 RuntimeOption = Annotated[
-    str, typer.Option("--runtime", "-r", help="ncnn or onnxruntime.", autocompletion=complete.runtimes)
+    str,
+    typer.Option(
+        "--runtime",
+        "-r",
+        help="What runs the model: ncnn, mnn, tflite, onnxruntime, openvino and others (docs/runtimes.md).",
+        autocompletion=complete.runtimes,
+    ),
 ]
 PrecisionOption = Annotated[
-    str, typer.Option("--precision", "-p", help="fp32 or fp16.", autocompletion=complete.precisions)
+    str,
+    typer.Option(
+        "--precision", "-p", help="fp32, fp16, int8 or int8-dynamic.", autocompletion=complete.precisions
+    ),
 ]
 AcceleratorOption = Annotated[str, typer.Option(help="cpu, gpu or npu: the one asked for, or an error.")]
 ThreadsOption = Annotated[
@@ -75,6 +84,28 @@ CompilerOption = Annotated[
 OutputFolder = Annotated[
     Path | None, typer.Option("--output", "-o", help="A folder to copy the artifact to.")
 ]
+
+
+ConversionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="An option of the conversion, before the recipe's own."
+    ),
+]
+
+
+def parse_options(given: list[str] | None) -> dict[str, bool | int | str]:
+    """The options of NAME=VALUE words; true, false and whole numbers are such. Raises UsageError."""
+    parsed: dict[str, bool | int | str] = {}
+    for word in given or []:
+        name, equals, text = word.partition("=")
+        if not name or not equals or not text:
+            raise UsageError(f"--option {word}: expected NAME=VALUE, e.g. engine=tensorflow")
+        if name in parsed:
+            raise UsageError(f"--option {name} is given twice")
+        number = int(text) if text.isascii() and text.isdecimal() else None
+        parsed[name] = {"true": True, "false": False}.get(text, text if number is None else number)
+    return parsed
 
 
 def kind_of(agent: Agent | None) -> AgentKind | None:

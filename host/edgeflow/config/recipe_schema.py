@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from edgeflow.config.devices import RUNTIMES
 from edgeflow.config.dtypes import Dtype, is_float, limits, size_bytes
 from edgeflow.config.suggest import did_you_mean
 from edgeflow.config.validation import Name, key_error
@@ -217,6 +218,16 @@ class ToleranceSpec(_Strict):
     tie_margin: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
+def _runtime(name: str) -> str:
+    if name not in RUNTIMES:
+        raise ValueError(f"unknown runtime; {did_you_mean(name, RUNTIMES)}")
+    return name
+
+
+ConversionOptions = dict[str, bool | int | str]
+"""By the converter's own names; edgeflow_converters/options.py knows them and their values."""
+
+
 class RecipeSchema(_Strict):
     """A model, its inputs, what its outputs mean, and the data that judges it."""
 
@@ -231,6 +242,9 @@ class RecipeSchema(_Strict):
     calibration: CalibrationSpec | None = None
     evaluation: EvaluationSpec | None = None
     tolerances: dict[Precision, ToleranceSpec] = Field(default_factory=dict)
+    conversion: dict[Annotated[str, AfterValidator(_runtime)], ConversionOptions] = Field(
+        default_factory=dict
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -9,7 +9,7 @@ from edgeflow.deploy import null_model
 from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -56,8 +56,11 @@ def make_artifact(
     samples: Sequence[Sample],
     workspace: Workspace,
     progress: Progress,
+    options: Mapping[str, Any] | None = None,
 ) -> Artifact:
     """Converts, or takes from the cache; the product was loaded, run and compared before it counts.
+
+    `options` of the conversion go before the recipe's own.
 
     Raises ConversionError, NumericsError, ToolMissingError, UsageError.
     """
@@ -75,6 +78,7 @@ def make_artifact(
         tolerance=tolerance_of(model, precision),
         top1_outputs=score_outputs(model),
         calibration=_calibration(model, precision),
+        options={**model.recipe.conversion.get(runtime, {}), **(options or {})},
     )
     with converter_errors():
         return convert(

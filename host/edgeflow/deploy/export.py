@@ -14,6 +14,8 @@ from edgeflow.inputs.samples import samples_for
 from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgeflow.progress import Progress
     from edgeflow.workspace import Workspace
     from edgeflow_converters.base import Artifact
@@ -28,6 +30,7 @@ def convert_document(
     output: Path | None,
     workspace: Workspace,
     progress: Progress,
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Converts and verifies; copies the artifact's files to `output` if given (schema edgeflow.artifact/1).
 
@@ -40,7 +43,7 @@ def convert_document(
     workspace.ensure_home()
     model = resolve(spec, workspace, progress)
     artifact = conversion.make_artifact(
-        model, runtime, precision, samples_for(model.recipe, precision), workspace, progress
+        model, runtime, precision, samples_for(model.recipe, precision), workspace, progress, options
     )
     if target is not None:
         _copy(artifact, target)

@@ -108,7 +108,7 @@ def placed(
             )
         samples = decoding.result()
         artifact = conversion.make_artifact(
-            model, request.runtime, request.precision, samples, workspace, progress
+            model, request.runtime, request.precision, samples, workspace, progress, request.options
         )
         layers = None if native is None else native.layers(request.runtime)
         if native is not None:

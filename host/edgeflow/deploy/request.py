@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgeflow.config.devices import AgentKind
 
 
@@ -16,7 +18,7 @@ class DeployRequest:
     `model`: a path, a recipe, `zoo:NAME`, or None for this folder's edgeflow.yaml, else the zoo's demo
     model. `threads`, `affinity` and `governor` None: the device's entry decides, else one thread
     anywhere, at the frequency governor that is set there. `budget_s` None: the mode's own. `agent` None: the
-    device's entry decides, else auto.
+    device's entry decides, else auto. `options` of the conversion go before the recipe's.
     """
 
     model: str | None = None
@@ -30,3 +32,4 @@ class DeployRequest:
     mode: str = "quick"
     budget_s: float | None = None
     agent: AgentKind | None = None
+    options: Mapping[str, Any] | None = None

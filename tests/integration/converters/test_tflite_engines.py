@@ -40,9 +40,9 @@ def request_for(engine: str, folder: Path) -> ConvertRequest:
 
 
 def test_an_engine_that_there_is_not_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UnknownTarget, match="tflite has no engine 'caffe'") as caught:
+    with pytest.raises(UnknownTarget, match="tflite's option engine cannot be caffe") as caught:
         convert(request_for("caffe", tmp_path), tmp_path / "cache", str, tools_root=tmp_path / "tools")
-    assert caught.value.hint == "its engines: onnx2tf, tensorflow"
+    assert caught.value.hint == "it takes: onnx2tf, tensorflow"
 
 
 def test_tensorflows_converter_runs_in_its_own_environment(tmp_path: Path) -> None:

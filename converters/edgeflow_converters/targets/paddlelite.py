@@ -37,7 +37,6 @@ class PaddleLiteConverter:
     rewrites: tuple[str, ...] = (
         "split_fused_heads",
         "single_step_lstm",
-        "equal_as_arithmetic",
         "concat_of_constant_as_pad",
     )
 

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 _KINDS = {
     "Add": "elementwise_add", "Mul": "elementwise_mul", "Sub": "elementwise_sub", "Div": "elementwise_div",
-    "Max": "elementwise_max", "Min": "elementwise_min", "Sum": "elementwise_add",
+    "Max": "elementwise_max", "Min": "elementwise_min", "Sum": "elementwise_add", "Equal": "equal",
 }  # fmt: skip
-_EITHER_WAY = ("Add", "Mul", "Max", "Min", "Sum")
+_EITHER_WAY = ("Add", "Mul", "Max", "Min", "Sum", "Equal")
 
 
 def arithmetic(graph: Graph, node: Node) -> None:
@@ -35,7 +35,10 @@ def arithmetic(graph: Graph, node: Node) -> None:
             its_shape = (1,) * (len(result) - len(its_shape)) + its_shape
             other = graph.reshaped(other, its_shape)
         made = graph.write(node) if last else graph.temporary(result)
-        graph.program.operation(_KINDS[node.kind], {"X": [current], "Y": [other]}, {"Out": [made]}, axis=-1)
+        more = {"force_cpu": False} if node.kind == "Equal" else {}
+        graph.program.operation(
+            _KINDS[node.kind], {"X": [current], "Y": [other]}, {"Out": [made]}, axis=-1, **more
+        )
         current, shape = made, result
 
 

@@ -48,7 +48,6 @@ def resize(graph: Graph, node: Node) -> None:
         out_h=result[2],
         out_w=result[3],
         out_d=-1,
-        scale=[],
         interp_method="nearest" if mode == "nearest" else "bilinear",
         align_corners=corners,
         align_mode=align,

@@ -3,13 +3,15 @@
 Spec: model, parameters, prefix, place (x86 or arm), weights ("fp32" or "int8"). Answer: version.
 """
 
+from __future__ import annotations
+
 import json
 import sys
+from pathlib import Path
 
 
-def main():
-    with open(sys.argv[1]) as file:
-        spec = json.load(file)
+def main() -> int:
+    spec = json.loads(Path(sys.argv[1]).read_text())
     from paddlelite.lite import Opt
 
     opt = Opt()
@@ -22,8 +24,7 @@ def main():
         opt.set_quant_model(True)
         opt.set_quant_type("QUANT_INT8")
     opt.run()
-    with open(sys.argv[2], "w") as file:
-        json.dump({"ok": {"version": opt.version()}}, file)
+    Path(sys.argv[2]).write_text(json.dumps({"ok": {"version": opt.version()}}))
     return 0
 
 

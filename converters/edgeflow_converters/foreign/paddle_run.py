@@ -5,25 +5,27 @@ tensor's name in the files and in the model, the inputs with their dtype and sha
 those of arrays.py.
 """
 
+from __future__ import annotations
+
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 
-def main():
-    with open(sys.argv[1]) as file:
-        spec = json.load(file)
+def main() -> int:
+    spec = json.loads(Path(sys.argv[1]).read_text())
     if int(np.__version__.split(".")[0]) >= 2:
-        raise SystemExit("Paddle Lite copies nothing out of arrays of numpy %s" % np.__version__)
+        raise SystemExit(f"Paddle Lite copies nothing out of arrays of numpy {np.__version__}")
     for job in spec["jobs"]:
         run(job)
-    with open(sys.argv[2], "w") as file:
-        json.dump({"ok": {}}, file)
+    Path(sys.argv[2]).write_text(json.dumps({"ok": {}}))
     return 0
 
 
-def run(job):
+def run(job: dict[str, Any]) -> None:
     from paddlelite import lite
 
     config = lite.MobileConfig()
@@ -33,7 +35,7 @@ def run(job):
     for wanted, found in ((job["inputs"], inputs), (job["outputs"], outputs)):
         missing = {each["runtime_name"] for each in wanted} - set(found)
         if missing or len(wanted) != len(found):
-            raise SystemExit("the .nb has the tensors %s, and %s are wanted" % (found, wanted))
+            raise SystemExit(f"the .nb has the tensors {found}, and {wanted} are wanted")
     results = []
     for tensors in load_sets(job["samples"]):
         for each in job["inputs"]:
@@ -54,18 +56,18 @@ def run(job):
     save_sets(job["result"], results)
 
 
-def load_sets(path):
+def load_sets(path: str) -> list[dict[str, Any]]:
     with np.load(path, allow_pickle=False) as archive:
         names = json.loads(str(archive["names"]))
         return [
-            {name: archive["%d_%d" % (index, position)] for position, name in enumerate(of_set)}
+            {name: archive[f"{index}_{position}"] for position, name in enumerate(of_set)}
             for index, of_set in enumerate(names)
         ]
 
 
-def save_sets(path, sets):
+def save_sets(path: str, sets: list[dict[str, Any]]) -> None:
     arrays = {
-        "%d_%d" % (index, position): tensors[name]
+        f"{index}_{position}": tensors[name]
         for index, tensors in enumerate(sets)
         for position, name in enumerate(tensors)
     }

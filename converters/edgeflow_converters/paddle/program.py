@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Program:
-    """Names are made here, never taken from the model: those may be `feed`, or hold what opt stumbles over."""
+    """Names are made here, never taken from the model, where one may be `feed` or `fetch`."""
 
     def __init__(self) -> None:
         self._tensors: dict[str, tuple[str, tuple[int, ...]]] = {}

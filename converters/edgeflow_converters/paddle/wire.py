@@ -1,7 +1,7 @@
 """The bytes of PaddlePaddle's framework.proto, as far as a program for inference needs them.
 
-Facts of the format: paddle/fluid/framework/framework.proto of PaddlePaddle 2.6 (ProgramDesc, BlockDesc, OpDesc,
-VarDesc, VarType), and SerializeToStream of its lod_tensor.cc for parameters. The numbers are field numbers.
+Facts of the format: paddle/fluid/framework/framework.proto of PaddlePaddle 2.6 (ProgramDesc, BlockDesc,
+OpDesc, VarDesc, VarType), and SerializeToStream of its lod_tensor.cc for parameters.
 """
 
 from __future__ import annotations

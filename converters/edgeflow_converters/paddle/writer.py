@@ -1,4 +1,4 @@
-"""From a prepared ONNX model to a Paddle program: what is constant is computed, the rest is written in order."""
+"""From a prepared ONNX model to a Paddle program: constants are computed, the rest is written in order."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "Rando
 def write_program(source: Path, model: Path, parameters: Path) -> tuple[list[str], list[str]]:
     """Writes the program of `source`, which has fixed shapes, to `model` and `parameters`.
 
-    Returns the program's names of the inputs and of the outputs, in the model's order. Raises UnsupportedModel
-    that names the node which cannot be expressed.
+    Returns the program's names of the inputs and of the outputs, in the model's order. Raises
+    UnsupportedModel that names the node which cannot be expressed.
     """
     import onnx
 
@@ -100,7 +100,7 @@ def _folded(graph: Graph, node: Node, proto: onnx.NodeProto, opset: int) -> bool
         onnx.helper.make_graph([proto], "constant", [], results, values),
         opset_imports=[onnx.helper.make_opsetid("", opset)],
     )
-    computed = ReferenceEvaluator(alone).run(None, {})
+    computed: Any = ReferenceEvaluator(alone).run(None, {})
     graph.constants.update(zip((name for name in node.outputs if name), computed, strict=True))
     return True
 

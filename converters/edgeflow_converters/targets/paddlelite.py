@@ -1,8 +1,8 @@
-"""Paddle Lite: our own writer from ONNX to a Paddle program (paddle/), and Paddle Lite's opt from there to .nb.
+"""Paddle Lite: our own writer from ONNX to a Paddle program (paddle/), and its opt from there to .nb.
 
-Two files are made of one program: for x86, which is executed here and judged, and for ARM (one file for 32 and
-64 bits), which is not: a device judges it by its own gate. Paddle Lite runs one that is for another processor
-and answers rubbish, so the target is read out of each.
+Two files are made of one program: for x86, which is executed here and judged, and for ARM (one file for 32
+and 64 bits), which is not: a device judges it by its own gate. Paddle Lite runs one that is for another
+processor and answers rubbish, so the target is read out of each.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class PaddleLiteConverter:
             share = (out / files[MODEL]).stat().st_size / parameters.stat().st_size
             if share > _SHRINKS_BELOW:
                 raise UnsupportedModel(
-                    f"{request.precision} would change next to nothing: the file is {share:.0%} of the weights",
+                    f"{request.precision} would change little: the file is {share:.0%} of the weights",
                     hint="use --precision fp32",
                 )
         return Product(

@@ -1,4 +1,4 @@
-"""The families of operators: each module's WRITERS lead from ONNX's operators to functions that write them."""
+"""The families of operators: each module's WRITERS lead from ONNX's operators to their functions."""
 
 from __future__ import annotations
 

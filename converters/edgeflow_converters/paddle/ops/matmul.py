@@ -1,4 +1,4 @@
-"""Products of matrices. With constant weights they are `mul`, for only there does Paddle Lite widen int8 weights."""
+"""Products of matrices. With constant weights they are `mul`: only there does Paddle Lite widen int8."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def depth_to_space(graph: Graph, node: Node) -> None:
         split, order = (batch * size, size, left, height, width), [0, 2, 3, 4, 1]
         if batch != 1:
             raise node.declined("its batch is other than 1")
-        # (a, b, c, h, w) -> (c, h, a, w, b), in two steps of at most five axes: first b behind w, then a behind h.
+        # (a, b, c, h, w) -> (c, h, a, w, b), in two steps: b behind w, then a behind h.
         source = graph.reshaped(graph.read(node, 0), split)
         moved = (size, left, height, width, size)
         first = _transposed(graph, source, split, order, moved)

@@ -20,6 +20,9 @@ COMMANDS = (
     ("ssh_push.py",),
     ("adb_push.py",),
     ("sweep_scale.py",),
+    ("report_scale.py",),
+    ("dask_scale.py",),
+    ("int8_accuracy.py",),
 )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -27,6 +28,11 @@ def pytest_configure() -> None:
     # nothing there. A handler of ours becomes the default again in every child.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How fast examples are drawn says how busy the machine is, and nothing of the code.
+    hypothesis.settings.register_profile(
+        "edgeflow", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("edgeflow")
 
 
 def make_home(folder: Path) -> Path:

@@ -35,17 +35,25 @@ def version(runtime: str) -> str:
     return str(_pinned(runtime)["version"])
 
 
-def site(runtime: str, *, with_libc: bool = False, runtime_dirs: Sequence[str] = ()) -> dict[str, Path]:
+class NotBuiltError(Exception):
+    """A worker with all layers, which no test builds: it takes a quarter of an hour of CPU."""
+
+
+def site(
+    runtime: str, *, with_libc: bool = False, runtime_dirs: Sequence[str] = (), layers: str = "common"
+) -> dict[str, Path]:
     """The files of a whole native site for this machine: name -> path; `with_libc`: as other machines get it.
 
-    Raises NoToolsError.
+    Raises NoToolsError, and NotBuiltError for all `layers`.
     """
     if sys.platform != "linux" or os.uname().machine != "x86_64":
         raise native_agent.NoToolsError("native workers are tested on x86-64 Linux")
     target = TARGETS[TARGET if with_libc else HOST]
     builder = Builder(
-        target, Workspace(KEPT, native_agent.CHECKOUT), Silent(), layers="common", runtime_dirs=runtime_dirs
+        target, Workspace(KEPT, native_agent.CHECKOUT), Silent(), layers=layers, runtime_dirs=runtime_dirs
     )
+    if layers == "all" and builder.find_worker(runtime) is None:
+        raise NotBuiltError(f"no {runtime} worker with all layers: edgeflow agent build --runtime {runtime}")
     try:
         return dict(builder.worker(runtime).files)
     except ToolMissingError as error:

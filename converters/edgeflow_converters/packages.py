@@ -78,13 +78,20 @@ class PackageSet:
             except ConverterFailed as error:
                 raise ToolMissing(
                     f"{self.name} {self.version} could not be fetched for {platform.system()} "
-                    f"{platform.machine()}, Python {platform.python_version()}: {error.message}",
+                    f"{platform.machine()}, Python {platform.python_version()}: "
+                    f"{index_reason(error.message, error.log)}",
                     hint=f"check the network, or run: {' '.join(self.fetch_command(folder))}",
                     log=error.log,
                 ) from error
 
         fill_once(folder, folder / self.marker, fill)
         return folder
+
+
+def index_reason(reason: str, log: str) -> str:
+    """Why pip fetched nothing: its last line blames the package where the network is what failed."""
+    offline = any(word in log.lower() for word in ("connection", "retrying", "resolve", "timed out", "proxy"))
+    return "the package index cannot be reached" if offline else reason
 
 
 def fill_once(folder: Path, marker: Path, fill: Callable[[Path], None]) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Part of every artifact's key: raise it when a change here makes other artifacts of the same request.
-CONVERTER_VERSION = "1"
+CONVERTER_VERSION = "2"
 
 CALIBRATED = "int8"
 """The precision that needs calibration inputs."""
@@ -84,7 +84,7 @@ def convert(
     target.requires(request, info)
 
     tolerance = request.tolerance or tolerance_for(request.precision)
-    key = _key(request, info, shapes, target, tolerance)
+    key = artifact_key(request, info, shapes, target, tolerance)
     found = cache.find("artifact", key)
     if found is not None:
         return read_artifact(found, cached=True)
@@ -264,13 +264,14 @@ def _tool_versions() -> dict[str, str]:
     return {name: version(name) for name in ("onnx", "onnxsim", "onnxruntime")}
 
 
-def _key(
+def artifact_key(
     request: ConvertRequest,
     info: ModelInfo,
     shapes: dict[str, tuple[int, ...]],
     target: Converter,
     tolerance: Tolerance,
 ) -> str:
+    """What an artifact is found by: the hash of all that shapes it, or what is demanded of it."""
     # Only where it shapes the product: other artifacts stay valid when the calibration data changes.
     cell = precision.lookup(request.runtime, request.precision)
     calibration = (

@@ -34,14 +34,16 @@ _NCNN_INT8_OFF = {
     "use_int8_storage": False,
     "use_int8_arithmetic": False,
 }
-_NCNN_FP32 = _flags(
-    use_fp16_packed=False,
-    use_fp16_storage=False,
-    use_fp16_arithmetic=False,
-    use_bf16_packed=False,
-    use_bf16_storage=False,
-    **_NCNN_INT8_OFF,
-)
+_NCNN_HALF_OFF = {
+    "use_fp16_packed": False,
+    "use_fp16_storage": False,
+    "use_fp16_arithmetic": False,
+    "use_bf16_packed": False,
+    "use_bf16_storage": False,
+}
+_NCNN_FP32 = _flags(**_NCNN_HALF_OFF, **_NCNN_INT8_OFF)
+# Between int8 layers, and in those that stay floating, ncnn computes in fp32.
+_NCNN_INT8 = _flags(**_NCNN_HALF_OFF, **dict.fromkeys(_NCNN_INT8_OFF, True))
 _NCNN_FP16 = _flags(
     use_fp16_packed=True,
     use_fp16_storage=True,
@@ -69,6 +71,7 @@ OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
         ("ncnn", "fp32"): Precision("fp32", "fp32", _NCNN_FP32),
         # A CPU with half-precision arithmetic (ARMv8.2 asimdhp) computes in fp16; any other widens to fp32.
         ("ncnn", "fp16"): Precision("fp16", "fp16 where the CPU has it, else fp32", _NCNN_FP16),
+        ("ncnn", "int8"): Precision("int8", "int8", _NCNN_INT8),
         ("onnxruntime", "fp32"): Precision("fp32", "fp32", _ORT),
         # The CPU provider has next to no fp16 kernels: weights are stored as fp16 and widened once, at load.
         ("onnxruntime", "fp16"): Precision("fp16", "fp32", _ORT),
@@ -96,7 +99,6 @@ OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
 
 _NOT_OFFERED: Mapping[tuple[str, str], str] = MappingProxyType(
     {
-        ("ncnn", "int8"): "the ncnn package has no quantiser, and edgeflow has no int8 writer for ncnn yet",
         ("ncnn", "int8-dynamic"): "ncnn quantises weights and activations together, never weights alone",
         (
             "paddlelite",

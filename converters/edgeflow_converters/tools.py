@@ -10,7 +10,7 @@ from pathlib import Path
 from edgeflow_converters import tool
 from edgeflow_converters.base import ProgressFn, ToolStatus
 from edgeflow_converters.errors import ConverterFailed, ToolMissing
-from edgeflow_converters.packages import fill_once
+from edgeflow_converters.packages import fill_once, index_reason
 
 PNNX_VERSION = "20261020"
 _FETCH_TIMEOUT_S = 900.0
@@ -77,8 +77,7 @@ def ensure_pnnx(tools_root: Path, progress: ProgressFn) -> Path:
 
 
 def _missing(tools_root: Path, reason: str, log: str) -> ToolMissing:
-    if any(word in log.lower() for word in ("connection", "retrying", "resolve", "timed out", "proxy")):
-        reason = "the package index cannot be reached"  # pip's last line blames the package
+    reason = index_reason(reason, log)
     return ToolMissing(
         f"pnnx {PNNX_VERSION} could not be fetched for {platform.system()} {platform.machine()}: {reason}",
         hint=f"check the network, or run: {' '.join(pnnx_fetch_command(tools_root))}",

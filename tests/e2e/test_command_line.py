@@ -69,6 +69,15 @@ def test_doctor_is_content_with_a_fresh_installation(fresh_edgeflow: Callable[..
     assert "missing" not in done.out
 
 
+def test_toolchain_doctor_fails_for_what_is_needed_alone(fresh_edgeflow: Callable[..., Any]) -> None:
+    done = fresh_edgeflow("toolchain", "doctor", "--json")
+    checks = {check["name"]: check for check in done.document["checks"]}
+    assert checks["runtime snpe"]["optional"] and not checks["runtime snpe"]["ready"]
+    assert not checks["compiler linux-aarch64"]["optional"]
+    needed = [name for name, check in checks.items() if not check["ready"] and not check["optional"]]
+    assert done.code == (6 if needed else 0), needed
+
+
 def test_devices_check_tells_the_cure_and_exits_3(edgeflow: Callable[..., Any], tmp_path: Any) -> None:
     fleet = tmp_path / "fleet.yaml"
     fleet.write_text("devices:\n  board: {transport: local, python: /nonexistent/python3}\n")

@@ -110,10 +110,10 @@ def kill_workers(process: subprocess.Popen[str], pid: int) -> str:
 
     A worker that dies before it has begun its job is replaced, once.
     """
-    for _ in range(2):
+    for _ in range(5):
         os.kill(worker_of(pid), signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.communicate(timeout=20)[1]
+            return process.communicate(timeout=4)[1]
     pytest.fail("the deploy went on without its worker")
 
 

@@ -50,6 +50,14 @@ def test_the_wheel_deploys(installed: Path, tmp_path: Path, warm_home: Path) -> 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["prediction"]["label"] == "0"
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeflow.cli.main", "report", "--result", "last", "-o", "r.html", "--json"],
+        cwd=tmp_path, env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "r.html").stat().st_size == json.loads(done.stdout)["bytes"] > 1_000_000
+    notices = {path.name for path in (installed / "edgeflow" / "report" / "assets" / "echarts").iterdir()}
+    assert notices == {"LICENSE", "LICENSE-d3", "NOTICE", "README.md", "echarts.min.js"}
 
 
 @pytest.mark.skipif(

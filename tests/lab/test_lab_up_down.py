@@ -20,6 +20,7 @@ from edgeflow.cli import lab as lab_cli
 from edgeflow.cli.context import GlobalOptions
 from edgeflow.config.devices import load_fleet
 from edgeflow.devices.transports.adb import AdbTransport
+from edgeflow.devices.transports.adb_server import AdbServer
 from edgeflow.errors import ToolMissingError, UsageError
 from edgeflow.lab import lab as labs
 from edgeflow.lab.adbd_patch import require_keys
@@ -80,6 +81,20 @@ def test_down_leaves_no_process_no_link_and_no_entry_and_up_is_quick_again(lab: 
     assert "lab-arm64" not in load_fleet(lab.home / "lab/devices.yaml", lab.home, lab.home).devices
     labs.down(["lab-arm64"], lab.home)
     assert states(labs.up(["lab-arm64"], lab.home, Silent()))["lab-arm64"] == "up"
+
+
+def test_adb_does_not_list_a_phone_that_is_down(lab: Lab) -> None:
+    guest = lab.guest("lab-pixel7-locked")
+    address = f"{guest.address}:{guest.port}"
+    server = AdbServer.of_environment()
+    server.start()
+    server.connect(guest.name, address)
+    assert address in {phone.serial for phone in server.devices()}
+    labs.down([guest.name], lab.home)
+    try:
+        assert address not in {phone.serial for phone in server.devices()}
+    finally:
+        labs.up([guest.name], lab.home, Silent())
 
 
 def test_a_device_that_ended_by_itself_is_told_and_started_again(lab: Lab) -> None:

@@ -46,7 +46,8 @@ def process_start_ticks(pid: int, root: str = "/") -> Optional[int]:
 
     None where there is no /proc, and where the process is gone or hidden.
     """
-    text = _read(os.path.join(root, "proc", str(pid), "stat"))
+    # Of its first thread: in PID/stat qemu's user mode tells a program of itself what no other reads.
+    text = _read(os.path.join(root, "proc", str(pid), "task", str(pid), "stat"))
     if not text:
         return None
     return int(text.rpartition(")")[2].split()[19])

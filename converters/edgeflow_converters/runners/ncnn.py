@@ -26,19 +26,20 @@ def work(spec: Json) -> Json:
     inputs = [TensorSpec.from_json(item) for item in spec["inputs"]]
     outputs = [TensorSpec.from_json(item) for item in spec["outputs"]]
     with ncnn.Net() as net:
-        apply_options(net.opt, spec["options"])
-        if net.load_param(spec["param"]) != 0:
-            raise ConverterFailed(
-                f"ncnn cannot load {Path(spec['param']).name}: a layer is unknown or malformed"
-            )
-        if net.load_model(spec["bin"]) != 0:
-            raise ConverterFailed(
-                f"ncnn cannot load {Path(spec['bin']).name}: weights are missing or malformed"
-            )
+        load(net, spec)
         _require_blobs(net, inputs, outputs)
-        results = [_run_once(net, inputs, outputs, sample) for sample in load_sets(Path(spec["samples"]))]
+        results = [run_once(net, inputs, outputs, sample) for sample in load_sets(Path(spec["samples"]))]
     save_sets(Path(spec["result"]), results)
     return {}
+
+
+def load(net: Any, spec: Json) -> None:
+    """Load the spec's param and bin into a fresh ncnn.Net, with its options. Raises ConverterFailed."""
+    apply_options(net.opt, spec["options"])
+    if net.load_param(spec["param"]) != 0:
+        raise ConverterFailed(f"ncnn cannot load {Path(spec['param']).name}: a layer is unknown or malformed")
+    if net.load_model(spec["bin"]) != 0:
+        raise ConverterFailed(f"ncnn cannot load {Path(spec['bin']).name}: weights are missing or malformed")
 
 
 def apply_options(options: Any, wanted: dict[str, bool | int]) -> None:
@@ -63,25 +64,34 @@ def _require_blobs(net: Any, inputs: list[TensorSpec], outputs: list[TensorSpec]
             raise ConverterFailed(f"the ncnn graph has {kind}s {sorted(present)}, expected {sorted(wanted)}")
 
 
-def _run_once(
+def feed(extractor: Any, inputs: list[TensorSpec], sample: Tensors) -> list[Any]:
+    """Give a sample to an extractor. What is returned owns the memory, until the extractor is done."""
+    import ncnn
+
+    # A Mat made from an array borrows its memory: clones have their own.
+    mats = [ncnn.Mat(spec.to_runtime(sample[spec.name])).clone() for spec in inputs]
+    for spec, mat in zip(inputs, mats, strict=True):
+        if extractor.input(spec.runtime_name, mat) != 0:
+            raise ConverterFailed(f"ncnn refused input {spec.name!r}")
+    return mats
+
+
+def run_once(
     net: Any, inputs: list[TensorSpec], outputs: list[TensorSpec], sample: Tensors
 ) -> dict[str, NDArray[Any]]:
-    import ncnn
+    """All outputs for one sample, by name, in the model's layout. Raises ConverterFailed."""
     import numpy as np
 
     results: dict[str, NDArray[Any]] = {}
     with net.create_extractor() as extractor:
-        # A Mat made from an array borrows its memory: the clones live until the extractor is done.
-        mats = [ncnn.Mat(spec.to_runtime(sample[spec.name])).clone() for spec in inputs]
-        for spec, mat in zip(inputs, mats, strict=True):
-            if extractor.input(spec.runtime_name, mat) != 0:
-                raise ConverterFailed(f"ncnn refused input {spec.name!r}")
+        held = feed(extractor, inputs, sample)
         for spec in outputs:
             code, mat = extractor.extract(spec.runtime_name)
             if code != 0:
                 raise ConverterFailed(f"ncnn failed to compute output {spec.name!r} (code {code})")
             # A copy: the Mat's memory belongs to the extractor.
             results[spec.name] = in_source_layout(spec, np.array(mat))
+        del held
     return results
 
 

@@ -1,5 +1,5 @@
 """Quantizes an OpenVINO model by NNCF. Spec: model, out (.xml), and either calibration (.npz) with inputs
-(TensorSpec), preset and fast_bias_correction, or mode: 8-bit weights alone.
+(TensorSpec), preset, fast_bias_correction and extremes, or mode: 8-bit weights alone.
 
 openvino_telemetry is not fetched with NNCF, and blocked should it be there: nothing is told to anyone.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from edgeflow_converters.arrays import load_sets
 from edgeflow_converters.errors import ConverterFailed
@@ -35,6 +36,7 @@ def work(spec: Json) -> Json:
                 preset=nncf.QuantizationPreset[spec["preset"]],
                 fast_bias_correction=spec["fast_bias_correction"],
                 subset_size=len(feeds),
+                advanced_parameters=_advanced(nncf, spec["extremes"]),
             )
         else:
             quantized = nncf.compress_weights(model, mode=nncf.CompressWeightsMode[spec["mode"]])
@@ -42,6 +44,21 @@ def work(spec: Json) -> Json:
         raise ConverterFailed(f"NNCF cannot quantize the model: {last_line(error)}") from error
     openvino.save_model(quantized, spec["out"], compress_to_fp16=False)
     return {}
+
+
+def _advanced(nncf: Any, extremes: bool) -> Any:
+    """With `extremes`, one range for each tensor, which holds every value seen.
+
+    NNCF's own are means over the inputs, and one for each channel before depthwise convolutions: of ten
+    photographs, they clip what others hold (efficientnet-lite0: cosine 0.958 on those, against 0.993).
+    """
+    if not extremes:
+        return None
+    estimators = nncf.quantization.range_estimator.RangeEstimatorParametersSet
+    per_tensor = nncf.quantization.advanced_parameters.QuantizationParameters(per_channel=False)
+    return nncf.AdvancedQuantizationParameters(
+        activations_range_estimator_params=estimators.MINMAX, activations_quantization_params=per_tensor
+    )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from edgeflow_converters.arrays import load_sets, save_sets
 from edgeflow_converters.base import Converter, ConvertRequest, Product, ProgressFn
@@ -18,6 +19,8 @@ from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
 from edgeflow_converters.runners import process
 
 Maker = Callable[[Path], Product]
+
+_NONE: Mapping[str, Maker] = MappingProxyType({})
 
 
 def best_of(
@@ -29,9 +32,11 @@ def best_of(
     progress: ProgressFn,
     *,
     enough: float = 0.0,
+    fallbacks: Mapping[str, Maker] = _NONE,
 ) -> Product:
     """The product, its files in `out`, of the maker whose outputs strain the tolerance least; the first one
-    that strains it by `enough` or less ends the search.
+    that strains it by `enough` or less ends the search. `fallbacks` come after that, one by one, while none
+    is within the tolerance.
 
     `request.source` is the prepared model. A maker that fails is out of the running; if all do, the first
     one's error is raised.
@@ -49,7 +54,9 @@ def best_of(
     tolerance = request.tolerance or tolerance_for(request.precision)
     tried: dict[str, tuple[float, Product]] = {}
     failures: dict[str, ConverterFailed | UnsupportedModel] = {}
-    for name, make in makers.items():
+    for name, make in (*makers.items(), *fallbacks.items()):
+        if name in fallbacks and any(found <= 1.0 for found, _ in tried.values()):
+            break
         progress(f"quantize ({name})")
         folder, result = work / f"try-{name}", work / f"{name}-outputs.npz"
         folder.mkdir()

@@ -13,11 +13,11 @@ from typing import Any
 from edgeflow_converters import packages, precision
 from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
 from edgeflow_converters.errors import UnsupportedModel
-from edgeflow_converters.inspect import ModelInfo, PortInfo, all_nodes, inspect_model, load_checked
+from edgeflow_converters.inspect import ModelInfo, all_nodes, load_checked
 from edgeflow_converters.runners import process
 from edgeflow_converters.targets import half_range, mnn_quant, mnn_tool
 from edgeflow_converters.targets.best import Maker, best_of
-from edgeflow_converters.tensors import TensorSpec
+from edgeflow_converters.targets.unchanged import unchanged_product
 
 _MODEL = "model.mnn"
 _DTYPES = {"float32": "float32", "int32": "int32", "int64": "int32"}
@@ -132,16 +132,8 @@ class MnnConverter:
         return best_of(self, makers, request, out, work, progress, enough=1.0)
 
     def _product(self, source: Path, cell: precision.Precision, notes: tuple[str, ...]) -> Product:
-        info = inspect_model(source)
-        return Product(
-            files={"model": _MODEL},
-            inputs=tuple(_spec(port) for port in info.inputs),
-            outputs=tuple(_spec(port) for port in info.outputs),
-            runtime_options=dict(cell.runtime_flags),
-            weights_dtype=cell.weights_dtype,
-            compute_dtype=cell.compute_dtype,
-            tools=self.versions(),
-            notes=notes,
+        return unchanged_product(
+            source, {"model": _MODEL}, cell, self.versions(), notes=notes, dtypes=_DTYPES
         )
 
     def run(
@@ -182,8 +174,3 @@ def _require_right_ops(source: Path) -> None:
                 f"mnn computes {what} wrong ({node.name or node.output[0]!r})",
                 hint="change the model there, or use --runtime onnxruntime",
             )
-
-
-def _spec(port: PortInfo) -> TensorSpec:
-    shape = tuple(dim for dim in port.shape if isinstance(dim, int))
-    return TensorSpec(port.name, _DTYPES[port.dtype], shape, port.name, shape)

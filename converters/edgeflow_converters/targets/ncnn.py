@@ -18,7 +18,7 @@ from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolSt
 from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
 from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
 from edgeflow_converters.runners import process
-from edgeflow_converters.targets import half_range, ncnn_param, ncnn_weights
+from edgeflow_converters.targets import half_range, ncnn_param, ncnn_quantize, ncnn_weights
 from edgeflow_converters.tensors import TensorSpec
 
 _PARAM, _BIN = "model.param", "model.bin"
@@ -99,15 +99,30 @@ class NcnnConverter:
         layers = ncnn_param.parse_param(work / _PARAM)
         self._require_known_layers(layers, work, info, request.timeout_s)
         batch = ncnn_param.batch_indexes(work / "model_ncnn.py")
+        product = self._float32(info, batch)
+        if cell.weights_dtype == "int8":
+            fp32 = ncnn_quantize.Float32Model(product, work)
+            return ncnn_quantize.quantized(self, request, fp32, out, work, progress)
         for name in (_PARAM, _BIN):
             shutil.copyfile(work / name, out / name)
-        notes: tuple[str, ...] = ()
-        if cell.weights_dtype == "fp16":
-            notes = _store_as_half(layers, out)
-            overflow = half_range.overflow(request, work)
-            if overflow:
-                cell = replace(cell, compute_dtype="fp32", runtime_flags=_flags_of_fp32())
-                notes = (*notes, overflow)
+        if cell.weights_dtype == "fp32":
+            return product
+        notes = _store_as_half(layers, out)
+        overflow = half_range.overflow(request, work)
+        if overflow:
+            cell = replace(cell, compute_dtype="fp32", runtime_flags=product.runtime_options)
+            notes = (*notes, overflow)
+        return replace(
+            product,
+            runtime_options=dict(cell.runtime_flags),
+            weights_dtype=cell.weights_dtype,
+            compute_dtype=cell.compute_dtype,
+            notes=notes,
+        )
+
+    def _float32(self, info: ModelInfo, batch: Mapping[str, int]) -> Product:
+        """The product as pnnx makes it; `batch`: what batch_indexes says."""
+        cell = precision.lookup(self.name, "fp32")
         return Product(
             files={"param": _PARAM, "bin": _BIN},
             inputs=tuple(
@@ -119,7 +134,6 @@ class NcnnConverter:
             weights_dtype=cell.weights_dtype,
             compute_dtype=cell.compute_dtype,
             tools=self.versions(),
-            notes=notes,
         )
 
     def run(
@@ -166,10 +180,6 @@ def _store_as_half(layers: list[ncnn_param.Layer], folder: Path) -> tuple[str, .
     if half.islands:
         notes.append(f"these layers stay fp32, their weights do not fit fp16: {', '.join(half.islands)}")
     return tuple(notes)
-
-
-def _flags_of_fp32() -> Mapping[str, bool | int | str]:
-    return precision.lookup("ncnn", "fp32").runtime_flags
 
 
 def _input_spec(port: PortInfo, runtime_name: str, batch_axis: int | None) -> TensorSpec:

@@ -22,7 +22,7 @@ from edgeflow_converters.targets.ncnn_param import Layer
 
 TAG_FP32, TAG_FP16 = 0, 0x01306B47
 # Bits of parameter 31 (src/net.cpp, get_masked_option): no fp16 arithmetic, no fp16 storage and packing.
-_FEATURE_MASK, _NO_FP16 = "31", 0b11
+FEATURE_MASK, _NO_FP16 = "31", 0b11
 
 _CONVOLUTIONS = {
     f"{kind}{dims}"
@@ -76,7 +76,7 @@ def walk(layers: Sequence[Layer], data: bytes) -> list[Block]:
 
 def _unaccounted(what: str) -> UnsupportedModel:
     return UnsupportedModel(
-        f"cannot store this ncnn model as fp16: its weights are {what}; a layer's format is not known",
+        f"cannot store this ncnn model in fewer bits: its weights are {what}; a layer's format is not known",
         hint="use --precision fp32",
     )
 
@@ -99,7 +99,7 @@ def store_as_half(layers: Sequence[Layer], data: bytes) -> HalfWeights:
         parts.append(array.tobytes())
         kept_bytes += array.nbytes
     masked = [
-        replace(layer, params={**layer.params, _FEATURE_MASK: str(_NO_FP16)}) if index in islands else layer
+        replace(layer, params={**layer.params, FEATURE_MASK: str(_NO_FP16)}) if index in islands else layer
         for index, layer in enumerate(layers)
     ]
     names = tuple(layers[index].name for index in sorted(islands))

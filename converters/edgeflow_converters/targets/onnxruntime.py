@@ -10,10 +10,10 @@ from pathlib import Path
 from edgeflow_converters import precision
 from edgeflow_converters.arrays import save_sets
 from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
-from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
+from edgeflow_converters.inspect import ModelInfo
 from edgeflow_converters.runners import process
 from edgeflow_converters.targets.best import Maker, best_of
-from edgeflow_converters.tensors import TensorSpec
+from edgeflow_converters.targets.unchanged import unchanged_product
 
 _MODEL = "model.onnx"
 
@@ -79,17 +79,7 @@ class OnnxruntimeConverter:
         return best_of(self, {way: maker(way) for way in ways}, request, out, work, progress, enough=1.0)
 
     def _product(self, source: Path, cell: precision.Precision, notes: tuple[str, ...]) -> Product:
-        info = inspect_model(source)
-        return Product(
-            files={"model": _MODEL},
-            inputs=tuple(_same(port) for port in info.inputs),
-            outputs=tuple(_same(port) for port in info.outputs),
-            runtime_options=dict(cell.runtime_flags),
-            weights_dtype=cell.weights_dtype,
-            compute_dtype=cell.compute_dtype,
-            tools=self.versions(),
-            notes=notes,
-        )
+        return unchanged_product(source, {"model": _MODEL}, cell, self.versions(), notes=notes)
 
     def run(
         self, product: Product, folder: Path, samples: Path, result: Path, work: Path, timeout_s: float
@@ -103,8 +93,3 @@ class OnnxruntimeConverter:
         }
         what = "ONNX Runtime, running the converted model,"
         process.call("onnxruntime", spec, what=what, cwd=work, timeout_s=timeout_s)
-
-
-def _same(port: PortInfo) -> TensorSpec:
-    shape = tuple(dim for dim in port.shape if isinstance(dim, int))
-    return TensorSpec(port.name, port.dtype, shape, port.name, shape)

@@ -14,18 +14,20 @@ from edgeflow_converters import packages, precision
 from edgeflow_converters.arrays import save_sets
 from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
 from edgeflow_converters.errors import UnsupportedModel
-from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
+from edgeflow_converters.inspect import ModelInfo
 from edgeflow_converters.runners import process
 from edgeflow_converters.targets.best import Maker, best_of
-from edgeflow_converters.tensors import TensorSpec
+from edgeflow_converters.targets.unchanged import unchanged_product
 
 _XML, _BIN = "model.xml", "model.bin"
 _STATIC: Mapping[str, Mapping[str, Any]] = {
-    "mixed": {"preset": "MIXED", "fast_bias_correction": True},
-    "symmetric": {"preset": "PERFORMANCE", "fast_bias_correction": True},
-    "mixed with full bias correction": {"preset": "MIXED", "fast_bias_correction": False},
+    "extremes of each tensor": {"preset": "MIXED", "fast_bias_correction": True, "extremes": True},
+    "mixed": {"preset": "MIXED", "fast_bias_correction": True, "extremes": False},
+    "symmetric": {"preset": "PERFORMANCE", "fast_bias_correction": True, "extremes": False},
+    "mixed with full bias correction": {"preset": "MIXED", "fast_bias_correction": False, "extremes": False},
 }
-"""NNCF's ways to quantize; the first that agrees is taken."""
+"""NNCF's ways to quantize; the first that takes half the tolerance or less, else the best of them."""
+_HALF = 0.5
 _WEIGHTS: Mapping[str, Mapping[str, Any]] = {
     "symmetric weights": {"mode": "INT8_SYM"},
     "asymmetric weights": {"mode": "INT8_ASYM"},
@@ -129,21 +131,8 @@ class OpenvinoConverter:
             return make
 
         makers = {name: maker(way) for name, way in ways.items()}
-        return best_of(self, makers, request, out, work, progress, enough=1.0)
+        enough = _HALF if request.precision == "int8" else 1.0
+        return best_of(self, makers, request, out, work, progress, enough=enough)
 
     def _product(self, source: Path, cell: precision.Precision) -> Product:
-        info = inspect_model(source)
-        return Product(
-            files={"xml": _XML, "bin": _BIN},
-            inputs=tuple(_same(port) for port in info.inputs),
-            outputs=tuple(_same(port) for port in info.outputs),
-            runtime_options=dict(cell.runtime_flags),
-            weights_dtype=cell.weights_dtype,
-            compute_dtype=cell.compute_dtype,
-            tools=self.versions(),
-        )
-
-
-def _same(port: PortInfo) -> TensorSpec:
-    shape = tuple(dim for dim in port.shape if isinstance(dim, int))
-    return TensorSpec(port.name, port.dtype, shape, port.name, shape)
+        return unchanged_product(source, {"xml": _XML, "bin": _BIN}, cell, self.versions())

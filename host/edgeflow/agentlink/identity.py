@@ -6,6 +6,7 @@ import getpass
 import os
 import secrets
 import socket
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +44,8 @@ def host_identity(home: Path) -> HostIdentity:
 
 
 def _create(path: Path) -> None:
-    """Writes a new token; of two processes that race here, the first one's token stands."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Writes a new token; of processes and threads that race here, the first one's token stands."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_hex(_TOKEN_BYTES))

@@ -39,7 +39,8 @@ class Conditions:
 
     `load` and `other_load` are means over the window, as fractions of all cores' time; `other_load` is what
     neither the worker nor idling used. `top_mhz` is (highest, median of the last third) of the fastest CPU
-    that could run the worker, whose fall by more than 10 % is `throttled`.
+    that could run the worker, whose fall by more than 10 % is `throttled`. `series` are the hottest zone and
+    the fastest such CPU at each instant, in whole numbers as the store keeps them (docs/measuring.md).
     """
 
     temperature_c: Temperature = field(default_factory=Temperature)
@@ -48,6 +49,7 @@ class Conditions:
     other_load: float | None = None
     throttled: bool | None = None
     top_mhz: tuple[float, float] | None = None
+    series: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The `conditions` object of a result document."""
@@ -76,16 +78,21 @@ def conditions_of(
     other_load = _mean_over_time(other, spans)
     frequency = {str(cpu): series for cpu, series in _table(sampling.get("frequency_mhz")).items()}
     allowed = None if cpus is None else {str(cpu) for cpu in cpus}
-    throttled, top_mhz = _throttling(
-        [series for cpu, series in frequency.items() if allowed is None or _cpu_number(cpu) in allowed]
-    )
+    usable = [series for cpu, series in frequency.items() if allowed is None or _cpu_number(cpu) in allowed]
+    throttled, top_mhz = _throttling(usable)
+    zones = _cpu_zones(_table(sampling.get("temperature_c")), zone_types)
+    instants = _series(sampling.get("t_ns"))
     return Conditions(
-        temperature_c=_temperature(_table(sampling.get("temperature_c")), zone_types),
+        temperature_c=_temperature(zones),
         frequency_mhz={cpu: figures for cpu, series in frequency.items() if (figures := _figures(series))},
         load=_mean_over_time(load, spans),
         other_load=None if other_load is None else max(0.0, other_load),
         throttled=throttled,
         top_mhz=top_mhz,
+        series={
+            **_over_time("temperature", "mc", instants, zones),
+            **_over_time("frequency", "khz", instants, usable),
+        },
     )
 
 
@@ -120,13 +127,16 @@ def _mean_over_time(series: Series, spans: Sequence[float]) -> float | None:
     return sum(value * span for value, span in pairs) / total if total > 0 else None
 
 
-def _temperature(zones: Mapping[str, Series], types: Mapping[str, str]) -> Temperature:
-    """The hottest of the CPU's zones at each instant; where none is a CPU's, of all but the battery's."""
+def _cpu_zones(zones: Mapping[str, Series], types: Mapping[str, str]) -> list[Series]:
+    """The CPU's zones; where none is a CPU's, all but the battery's."""
     named = [(types.get(zone.split(".")[0], zone).lower(), series) for zone, series in zones.items()]
     chosen = [series for kind, series in named if any(word in kind for word in _CPU_ZONES)]
-    if not chosen:
-        chosen = [series for kind, series in named if "batt" not in kind]
-    hottest = _highest_at_each_instant(chosen)
+    return chosen or [series for kind, series in named if "batt" not in kind]
+
+
+def _temperature(zones: Sequence[Series]) -> Temperature:
+    """The hottest of the zones at each instant."""
+    hottest = _highest_at_each_instant(zones)
     return Temperature(hottest[0], hottest[-1], max(hottest)) if hottest else Temperature()
 
 
@@ -140,6 +150,21 @@ def _throttling(frequency: Sequence[Series]) -> tuple[bool | None, tuple[float, 
         return None, None
     top, end = max(highest), median(highest[-(len(highest) // 3) :])
     return end < (1 - _THROTTLE_DROP) * top, (top, end)
+
+
+def _over_time(name: str, unit: str, instants: Series, many: Sequence[Series]) -> dict[str, tuple[int, ...]]:
+    """The highest at each instant that has any, in thousandths, and these instants. Empty where none has."""
+    found = []
+    for at, instant in enumerate(instants):
+        known = [value for series in many if at < len(series) and (value := series[at]) is not None]
+        if known and instant is not None:
+            found.append((round(instant), round(1000 * max(known))))
+    if not found:
+        return {}
+    return {
+        f"{name}_t_ns": tuple(instant for instant, _ in found),
+        f"{name}_{unit}": tuple(value for _, value in found),
+    }
 
 
 def _highest_at_each_instant(many: Sequence[Series]) -> list[float]:

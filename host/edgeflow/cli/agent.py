@@ -45,7 +45,7 @@ def build(
       edgeflow agent build --target linux-aarch64 -r paddlelite --runtime-dir paddlelite=lite.tar.gz
     """
     from edgeflow import api
-    from edgeflow.cli import render
+    from edgeflow.cli import render_agent
 
     options = options_of(context)
     with options.progress() as progress:
@@ -59,7 +59,7 @@ def build(
             workspace=options.workspace(),
             progress=progress,
         )
-    options.show(document, render.agent_build_view)
+    options.show(document, render_agent.agent_build_view)
 
 
 @app.command("bundle")
@@ -78,12 +78,12 @@ def bundle(
     Such a host takes it from EDGEFLOW_AGENT_BUNDLE, or from the folder agent-bundle in EDGEFLOW_HOME.
     """
     from edgeflow import api
-    from edgeflow.cli import render
+    from edgeflow.cli import render_agent
 
     options = options_of(context)
     with options.progress() as progress:
         document = api.agent_bundle(target or (), runtime or (), output, options.workspace(), progress)
-    options.show(document, render.agent_bundle_view)
+    options.show(document, render_agent.agent_bundle_view)
 
 
 @app.command("install")
@@ -98,7 +98,7 @@ def install(
 ) -> None:
     """Bring the agent, and runtimes that the device lacks, ahead of the first deploy."""
     from edgeflow import api
-    from edgeflow.cli import render
+    from edgeflow.cli import render_agent
 
     options = options_of(context)
     with options.progress() as progress:
@@ -110,7 +110,7 @@ def install(
                 device, options.workspace(), progress, service=True, agent=kind_of(agent)
             )
             document["service"] = started["service"]
-    options.show(document, render.agent_install_view)
+    options.show(document, render_agent.agent_install_view)
 
 
 @app.command("start")
@@ -124,26 +124,26 @@ def start(
 ) -> None:
     """Start the daemon; deploy then uses it. Says so if it runs already."""
     from edgeflow import api
-    from edgeflow.cli import render
+    from edgeflow.cli import render_agent
 
     options = options_of(context)
     with options.progress() as progress:
         document = api.agent_start(
             device, options.workspace(), progress, service=service, agent=kind_of(agent)
         )
-    options.show(document, render.agent_view)
+    options.show(document, render_agent.agent_view)
 
 
 @app.command("status")
 def status(context: typer.Context, device: DeviceOption = "local", agent: AgentOption = None) -> None:
     """Tell whether the daemon runs, its version, its runtimes and who uses it."""
     from edgeflow import api
-    from edgeflow.cli import render
+    from edgeflow.cli import render_agent
 
     options = options_of(context)
     with options.progress() as progress:
         document = api.agent_status(device, options.workspace(), progress, agent=kind_of(agent))
-    options.show(document, render.agent_view)
+    options.show(document, render_agent.agent_view)
 
 
 @app.command("stop")
@@ -155,12 +155,12 @@ def stop(
 ) -> None:
     """Stop the daemon. Refused while a job runs, unless --force."""
     from edgeflow import api
-    from edgeflow.cli import render
+    from edgeflow.cli import render_agent
 
     options = options_of(context)
     with options.progress() as progress:
         document = api.agent_stop(device, options.workspace(), progress, force=force, agent=kind_of(agent))
-    options.show(document, render.agent_view)
+    options.show(document, render_agent.agent_view)
 
 
 @app.command("logs")
@@ -193,12 +193,12 @@ def prune(
 ) -> None:
     """Remove what was used longest ago on the device; deploy does it by itself at 2 GiB."""
     from edgeflow import api
-    from edgeflow.cli import render
+    from edgeflow.cli import render_agent
 
     options = options_of(context)
     with options.progress() as progress:
         document = api.agent_prune(device, max_mib << 20, options.workspace(), progress, agent=kind_of(agent))
-    options.show(document, render.agent_prune_view)
+    options.show(document, render_agent.agent_prune_view)
 
 
 @app.command("uninstall")
@@ -210,11 +210,11 @@ def uninstall(
 ) -> None:
     """Stop the daemon and its service, and remove everything that edgeflow put on the device."""
     from edgeflow import api
-    from edgeflow.cli import render
+    from edgeflow.cli import render_agent
 
     options = options_of(context)
     with options.progress() as progress:
         document = api.agent_uninstall(
             device, options.workspace(), progress, force=force, agent=kind_of(agent)
         )
-    options.show(document, render.agent_uninstall_view)
+    options.show(document, render_agent.agent_uninstall_view)

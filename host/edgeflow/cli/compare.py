@@ -27,6 +27,9 @@ def compare(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="With --fail-on: cells that B lacks do not fail.")
     ] = False,
+    require_valid: Annotated[
+        bool, typer.Option("--require-valid", help="Exit 1 where a result that is not valid is compared.")
+    ] = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="A summary for a pull request instead of a table.")
     ] = False,
@@ -49,18 +52,27 @@ def compare(
     if output is not None and not markdown:
         raise UsageError("--output goes with --markdown")
     limit = None if fail_on is None else _fraction(fail_on)
-    document = api.compare(a, b, options.workspace(), fail_on=limit, allow_missing=allow_missing)
+    document = api.compare(
+        a,
+        b,
+        options.workspace(),
+        fail_on=limit,
+        allow_missing=allow_missing,
+        require_valid=require_valid,
+    )
     if markdown:
         console.write_text(sweep_view.compare_markdown(document), output)
     else:
         options.show(document, sweep_view.compare_view)
     failures = document["failures"]
     if failures:
-        console.say(f"error: {len(failures)} of B's cells do not pass --fail-on {fail_on}")
+        console.say(f"error: B does not pass: {len(failures)} failures")
         for failure in failures[:_SHOWN_FAILURES]:
             console.say(f"  {failure}")
         if len(failures) > _SHOWN_FAILURES:
             console.say(f"  and {len(failures) - _SHOWN_FAILURES} more")
+        if document["only_a"] and fail_on is not None and not allow_missing:
+            console.say("  try: --allow-missing, where B need not have all that A has")
         raise typer.Exit(1)
 
 

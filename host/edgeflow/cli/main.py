@@ -21,10 +21,12 @@ from edgeflow.cli import (
     doctor,
     init,
     lab,
+    report,
     results,
     run,
     sweep,
     toolchain,
+    worker,
     zoo,
 )
 from edgeflow.cli.console import report_error
@@ -45,7 +47,9 @@ app.command("run")(run.run)
 app.command("convert")(convert.convert)
 app.command("init")(init.init)
 app.command("sweep")(sweep.sweep)
+app.command("worker")(worker.worker)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.add_typer(devices.app, name="devices")
 app.add_typer(agent.app, name="agent")
 app.add_typer(toolchain.app, name="toolchain")

@@ -9,21 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgeflow.cli.tables import new_table, state_text
 from edgeflow.cli.units import bytes_text, cosine_text, count_text, ms_text, percent_text
 
 Document = Mapping[str, Any]
-
-_STATE_STYLES = {
-    "valid": "green",
-    "pass": "green",
-    "ok": "green",
-    "ready": "green",
-    "suspect": "yellow",
-    "invalid": "red",
-    "fail": "red",
-    "problem": "red",
-    "missing": "red",
-}
 
 
 def result_view(result: Document) -> RenderableType:
@@ -69,7 +58,8 @@ def _result_rows(result: Document) -> list[tuple[str, RenderableType]]:
         (
             "",
             "  ".join(
-                f"{name} {ms_text(latency[name])}" for name in ("min", "p90", "p95", "p99", "max", "mad")
+                f"{name} {ms_text(latency[name], like=latency['median'])}"
+                for name in ("min", "p90", "p95", "p99", "max", "mad")
             ),
         ),
         ("start", f"load {ms_text(result['init_ms'])}  first run {ms_text(result['first_ms'])}"),
@@ -107,7 +97,7 @@ def _prediction(prediction: Document) -> str:
 
 
 def _numerics(numerics: Document) -> Text:
-    text = _state(numerics["verdict"])
+    text = state_text(numerics["verdict"])
     text.append(
         f"  on the device against ONNX Runtime fp32: cosine >= {cosine_text(numerics['cosine_min'])}, "
         f"relative error <= {numerics['rel_err_max']:.2g}, {count_text(numerics['samples'], 'input')}"
@@ -118,14 +108,10 @@ def _numerics(numerics: Document) -> Text:
 
 
 def _validity(validity: Document) -> Text:
-    text = _state(validity["state"])
+    text = state_text(validity["state"])
     if validity["reasons"]:
         text.append("  " + "; ".join(validity["reasons"]))
     return text
-
-
-def _state(state: str) -> Text:
-    return Text(state, style=_STATE_STYLES.get(state, ""))
 
 
 def _memory(memory: Document) -> str:
@@ -187,7 +173,7 @@ def artifact_view(document: Document) -> RenderableType:
         "size", bytes_text(document["size_bytes"]) + (" from the cache" if document["cached"] else "")
     )
     verdict = document["numerics"]
-    text = _state(verdict["verdict"])
+    text = state_text(verdict["verdict"])
     text.append(
         f"  against ONNX Runtime fp32 on this host: cosine >= {cosine_text(verdict['cosine_min'])}, "
         f"relative error <= {verdict['rel_err_max']:.2g}, {count_text(verdict['samples'], 'input')}"
@@ -208,7 +194,7 @@ def run_view(document: Document) -> RenderableType:
         for other in prediction["top"][1:]:
             lines.append(Text(f"  {other['label']}  {other['score']:.4f}"))
     else:
-        table = _table("output", "shape", "dtype", "min", "mean", "max", "NaN or infinite")
+        table = new_table("output", "shape", "dtype", "min", "mean", "max", "NaN or infinite")
         for output in document["outputs"]:
             table.add_row(
                 output["name"],
@@ -225,7 +211,7 @@ def run_view(document: Document) -> RenderableType:
 
 def devices_view(document: Document) -> RenderableType:
     """The fleet as devices.yaml has it."""
-    table = _table("device", "transport", "address", "tags", "runtimes")
+    table = new_table("device", "transport", "address", "tags", "runtimes")
     for device in document["devices"]:
         table.add_row(
             device["name"],
@@ -239,15 +225,15 @@ def devices_view(document: Document) -> RenderableType:
 
 def check_view(document: Document) -> RenderableType:
     """What each device answered, and the cure of what is wrong."""
-    table = _table("device", "state", "what", "try")
+    table = new_table("device", "state", "what", "try")
     for device in document["devices"]:
-        table.add_row(device["name"], _state(device["state"]), device["what"], device["fix"])
+        table.add_row(device["name"], state_text(device["state"]), device["what"], device["fix"])
     return table
 
 
 def scan_view(document: Document) -> RenderableType:
     """Devices within reach, and the entries that would name them."""
-    table = _table("device", "found by", "known as", "needs first")
+    table = new_table("device", "found by", "known as", "needs first")
     for device in document["devices"]:
         table.add_row(device["name"], device["source"], device["known_as"], device["problem"])
     lines: list[RenderableType] = [table] if document["devices"] else [Text("no device found")]
@@ -262,7 +248,7 @@ def scan_view(document: Document) -> RenderableType:
 
 def lab_view(document: Document) -> RenderableType:
     """The virtual devices."""
-    table = _table("device", "state", "address", "link", "what it is")
+    table = new_table("device", "state", "address", "link", "what it is")
     for device in document["devices"]:
         table.add_row(
             device["name"],
@@ -307,7 +293,7 @@ def _cluster(cluster: Document) -> str:
 
 def zoo_view(document: Document) -> RenderableType:
     """The zoo's models."""
-    table = _table("model", "what it does", "size", "licence", "package", "here")
+    table = new_table("model", "what it does", "size", "licence", "package", "here")
     for model in document["models"]:
         table.add_row(
             model["name"],
@@ -329,7 +315,8 @@ def results_view(document: Document) -> RenderableType:
         return Text("no results match" if filtered else "no results yet: edgeflow deploy makes the first")
     shown = [name for name in columns if len(rows) == 1 or len({row[name] for row in rows}) > 1]
     same = [f"{name} {rows[0][name]}" for name in columns if name not in shown]
-    table = _table("id", "started (UTC)", *shown, "median", "p95", "numerics", "validity")
+    sweeps = ["sweep"] if any(row["sweep"] for row in rows) else []
+    table = new_table("id", "started (UTC)", *shown, "median", "p95", "numerics", "validity", *sweeps)
     for row in rows:
         table.add_row(
             row["result_id"],
@@ -337,131 +324,8 @@ def results_view(document: Document) -> RenderableType:
             *(str(row[name]) for name in shown),
             ms_text(row["median_ms"]),
             ms_text(row["p95_ms"]),
-            _state(row["numerics"]),
-            _state(row["validity"]),
+            state_text(row["numerics"]),
+            state_text(row["validity"]),
+            *(row[name] or "" for name in sweeps),
         )
     return Group(Text("all: " + ", ".join(same), style="dim"), table) if same else table
-
-
-def agent_view(document: Document) -> RenderableType:
-    """The daemon of one device."""
-    if not document["running"]:
-        return Text(
-            f"{document['device']}: " + ("daemon stopped" if document["stopped"] else "no daemon runs")
-        )
-    agent = document["agent"]
-    build = f"{agent['kind']} {agent['version']} ({agent['build']})"
-    runs = "runs already" if document.get("already") else "runs"
-    lines = [f"{document['device']}: daemon {build} {runs}, pid {document['pid']}"]
-    for name, backend in document["backends"].items():
-        if name == "null":
-            continue  # for tests and overhead; nobody deploys to it
-        state = backend["version"] if backend["available"] else f"not available: {backend['reason']}"
-        lines.append(f"  {name}  {state}")
-    busy = document["busy"]
-    lines.append(f"  busy: {busy['by']} since {busy['since']}" if busy else "  idle")
-    return Text("\n".join(lines))
-
-
-def agent_build_view(document: Document) -> RenderableType:
-    """What was built, where it lies, how large it is."""
-    state = "already built" if document["agent"]["cached"] else "built"
-    lines = [f"{document['target']}: agent {document['build']}, {document['compiler']['label']}"]
-    lines.append(
-        f"  agent  {bytes_text(document['agent']['size_bytes'])}  {state}  {document['agent']['path']}"
-    )
-    for runtime, worker in document["workers"].items():
-        state = "already built" if worker["cached"] else "built"
-        layers = f", {worker['layers']} layers" if worker["layers"] else ""
-        lines.append(f"  {runtime} {worker['version']}{layers}  {state}")
-        lines += [
-            f"    {file['name']}  {bytes_text(file['size_bytes'])}  {file['path']}"
-            for file in worker["files"]
-        ]
-    return Text("\n".join(lines))
-
-
-def agent_bundle_view(document: Document) -> RenderableType:
-    """An archive of agents, and what is in it."""
-    lines = [f"{document['archive']}  {bytes_text(document['size_bytes'])}"]
-    lines.append(f"  SHA-256 {document['sha256']}")
-    for name, target in document["targets"].items():
-        workers = [f"{runtime} {worker['version']}" for runtime, worker in target["workers"].items()]
-        lines.append(f"  {name}  agent {target['build']}  {', '.join(workers)}")
-    return Text("\n".join(lines))
-
-
-def toolchain_view(document: Document) -> RenderableType:
-    """Targets and runtimes of the native agent, and the tools of converters."""
-    targets = _table("target", "compiler", "try")
-    for row in document["targets"]:
-        targets.add_row(row["target"], row["compiler"] or _state("missing"), row["fix"])
-    runtimes = _table("runtime", "version", "licence", "targets", "yours to bring")
-    for row in document["runtimes"]:
-        yours = row["brought"] or row["bring"] or ""
-        runtimes.add_row(row["runtime"], row["version"], row["licence"], ", ".join(row["targets"]), yours)
-    tools = _table("tool", "what it does", "Python", "disk", "state", "try")
-    for row in document["tools"]:
-        python = f"{row['python'][0]} to {row['python'][-1]}"
-        state = _state("ready" if row["ready"] else "missing")
-        tools.add_row(row["tool"], row["what"], python, f"{row['disk_mb']} MB", state, row["fix"])
-    where = f"builds in {document['builds']}; bundle: {document['bundle'] or 'none'}"
-    return Group(targets, Text(""), runtimes, Text(""), tools, Text(""), Text(where))
-
-
-def toolchain_install_view(document: Document) -> RenderableType:
-    """What was brought, and all that is there now."""
-    lines = [f"brought {what}" for what in document["brought"]] or ["nothing was missing"]
-    return Text("\n".join([*lines, *(f"  {what}" for what in document["there"])]))
-
-
-def agent_install_view(document: Document) -> RenderableType:
-    """What was brought to a device."""
-    transfer = document["transfer"]
-    lines = [f"{document['device']}: {document['kind']} agent {document['build']} in {document['work_dir']}"]
-    for runtime, site in document["sites"].items():
-        lines.append(f"  {runtime}  " + (f"brought, site {site}" if site else "the device has its own"))
-    pushed, there = transfer["pushed_bytes"] / 1e6, transfer["skipped_bytes"] / 1e6
-    lines.append(f"  pushed {pushed:.1f} MB, {there:.1f} MB were there")
-    if document.get("service"):
-        lines.append(f"  service {document['service']}")
-    return Text("\n".join(lines))
-
-
-def agent_prune_view(document: Document) -> RenderableType:
-    """What was removed from a device's work folder."""
-    device, kept = document["device"], document["kept_bytes"] / 1e6
-    if document["busy"] is not None:
-        busy = document["busy"]
-        return Text(f"{device}: nothing removed, {busy['by']} runs a job since {busy['since']}")
-    freed = document["freed_bytes"] / 1e6
-    return Text(f"{device}: removed {len(document['removed'])} ({freed:.1f} MB), {kept:.1f} MB remain")
-
-
-def agent_uninstall_view(document: Document) -> RenderableType:
-    """What is left on a device."""
-    device, work_dir = document["device"], document["work_dir"]
-    if not document["was_there"]:
-        return Text(f"{device}: nothing of edgeflow in {work_dir}")
-    if document["left"]:
-        return Text(
-            f"{device}: {work_dir} emptied of edgeflow; not ours, left: {', '.join(document['left'])}"
-        )
-    return Text(f"{device}: {work_dir} removed")
-
-
-def doctor_view(document: Document) -> RenderableType:
-    """Each part of the installation, and the command that mends it."""
-    table = _table("part", "state", "what", "try")
-    for check in document["checks"]:
-        absent = "optional" if check.get("optional") else "missing"
-        state = _state("ready" if check["ready"] else absent)
-        table.add_row(check["name"], state, check["what"], check["fix"])
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold", no_wrap=name in {"id", "median", "p95", "started (UTC)"})
-    return table

@@ -11,7 +11,7 @@ import typer
 from edgeflow.cli.context import options_of
 from edgeflow.errors import UsageError
 
-app = typer.Typer(help="Stored results: list, show, export.", no_args_is_help=True)
+app = typer.Typer(help="Stored results: list, show, history, export.", no_args_is_help=True)
 
 DeviceFilter = Annotated[str | None, typer.Option("--device", "-d", help="Only of this device.")]
 RuntimeFilter = Annotated[str | None, typer.Option("--runtime", "-r", help="Only of this runtime.")]
@@ -76,6 +76,25 @@ def show(
     assert result_id is not None
     document = api.show_result(result_id, options.workspace())
     options.show(document, render.result_view)
+
+
+@app.command("history")
+def history(
+    context: typer.Context,
+    result_id: Annotated[
+        str, typer.Argument(metavar="ID", help="A result of the cell: an id, the start of one, or last.")
+    ] = "last",
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 30,
+) -> None:
+    """One cell over time: how its median moved, and which versions changed before it did.
+
+    A cell is a model on a device with a runtime, precision, accelerator, threads and mode.
+    """
+    from edgeflow import api
+    from edgeflow.cli import sweep_view
+
+    options = options_of(context)
+    options.show(api.result_history(result_id, options.workspace(), limit=limit), sweep_view.history_view)
 
 
 @app.command("export")

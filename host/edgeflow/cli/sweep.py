@@ -36,6 +36,13 @@ def sweep(
         float | None, typer.Option("--budget-s", min=0.1, max=86400, help="Most seconds of measuring a job.")
     ] = None,
     agent: opt.AgentOption = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHO",
+            help="threads (the default), or dask://HOST:PORT: the devices of lab hosts (edgeflow worker).",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would run, and how long.")
     ] = False,
@@ -78,7 +85,7 @@ def sweep(
     flags = {name: value for name, value in flags.items() if value is not None}
     if retry_failed and resume is None:
         raise UsageError("--retry-failed goes with --resume")
-    request = api.SweepRequest(plan, flags, resume, retry_failed, events)
+    request = api.SweepRequest(plan, flags, resume, retry_failed, events, executor)
     if dry_run:
         if resume is not None:
             raise UsageError("--dry-run and --resume exclude each other", hint="leave one of them out")

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from edgeflow.cli.tables import new_table
 from edgeflow.cli.units import count_text, ms_text
 
 Document = Mapping[str, Any]
 
 _KEYS = ("model", "runtime", "precision", "accelerator", "threads", "mode", "device")
+_VERDICT_STYLES = {"slower": "red", "faster": "green"}
 _STYLES = {"ok": "green", "failed": "red", "pending": "yellow"}
 
 
@@ -23,7 +24,7 @@ def sweep_view(document: Document) -> RenderableType:
     jobs = document["jobs"]
     shown, same = _columns(jobs)
     repeats = len({job["repeat"] for job in jobs}) > 1
-    table = _table(
+    table = new_table(
         *shown, *(["repeat"] if repeats else []), "status", "median", "validity", "result or error"
     )
     for job in jobs:
@@ -47,7 +48,7 @@ def plan_view(document: Document) -> RenderableType:
     """What a plan comes to."""
     cells = document["cells"]
     shown, same = _columns(cells)
-    table = _table("cell", *shown, *(["priority"] if any(cell["priority"] for cell in cells) else []))
+    table = new_table("cell", *shown, *(["priority"] if any(cell["priority"] for cell in cells) else []))
     for cell in cells:
         extra = [str(cell["priority"])] if len(table.columns) > len(shown) + 1 else []
         table.add_row(cell["cell"], *(_word(cell[name]) for name in shown), *extra)
@@ -72,7 +73,8 @@ def compare_view(document: Document) -> RenderableType:
     """Matched cells of two sides, with the difference of their medians and its interval."""
     cells = document["cells"]
     shown, same = _columns(cells)
-    table = _table(*shown, "A", "B", "difference", "95 % interval", "")
+    doubts = _doubts(cells)
+    table = new_table(*shown, "A", "B", "difference", "95 % interval", "verdict", *doubts)
     for cell in cells:
         table.add_row(
             *(_word(cell[name]) for name in shown),
@@ -80,7 +82,8 @@ def compare_view(document: Document) -> RenderableType:
             ms_text(cell["b"]["median_ms"]),
             percent(cell["change"]),
             interval(cell["ci95"]),
-            Text(cell["verdict"], style={"slower": "red", "faster": "green"}.get(cell["verdict"], "dim")),
+            Text(cell["verdict"], style=_VERDICT_STYLES.get(cell["verdict"], "dim")),
+            *(Text(cell["doubt"], style="yellow") for _ in doubts),
         )
     lines: list[RenderableType] = [Text(compare_head(document), style="bold"), *_said(same), table]
     for name in ("a", "b"):
@@ -97,7 +100,50 @@ def compare_head(document: Document) -> str:
     """One line that says what was compared and what came out."""
     verdicts = Counter(cell["verdict"] for cell in document["cells"])
     found = ", ".join(f"{verdicts[word]} {word}" for word in ("slower", "faster", "same") if verdicts[word])
-    return f"A {document['a']}  B {document['b']}: {count_text(len(document['cells']), 'cell')}: {found}"
+    doubtful = sum(bool(cell["doubt"]) for cell in document["cells"])
+    doubt = f"; {count_text(doubtful, 'cell')} with results that are not valid" if doubtful else ""
+    cells = count_text(len(document["cells"]), "cell")
+    return f"A {document['a']}  B {document['b']}: {cells}: {found}{doubt}"
+
+
+def _doubts(cells: Sequence[Document]) -> list[str]:
+    """The column for what a cell rests on beside valid results, where any does."""
+    return ["rests on"] if any(cell["doubt"] for cell in cells) else []
+
+
+def history_view(document: Document) -> RenderableType:
+    """One cell's results, the oldest first: each beside what changed before it was made."""
+    rows, cell = document["results"], document["cell"]
+    table = new_table(
+        "id", "started (UTC)", "median", "validity", "against the one before", "", "what changed"
+    )
+    for row in rows:
+        first = row["change"] is None
+        table.add_row(
+            row["result_id"],
+            row["started_at"][:16].replace("T", " "),
+            ms_text(row["median_ms"]),
+            row["validity"] or "",
+            "" if first else f"{percent(row['change'])} ({interval(row['ci95'])})",
+            Text(row["verdict"] or "", style=_VERDICT_STYLES.get(row["verdict"], "dim")),
+            "; ".join(_change_text(change) for change in row["changed"]),
+        )
+    older = document["count"] - len(rows)
+    return Group(
+        Text(f"{_cell_text(cell)} {cell['accelerator']} {cell['mode']}", style="bold"),
+        *(
+            [Text(f"{count_text(older, 'older result')} left out; --limit shows more", style="dim")]
+            if older
+            else []
+        ),
+        table,
+    )
+
+
+def _change_text(change: Document) -> str:
+    if change["from"] is None:
+        return f"{change['what']} {change['to']}"
+    return f"{change['what']} {change['from']} -> {change['to'] or 'none'}"
 
 
 def compare_markdown(document: Document) -> str:
@@ -129,13 +175,15 @@ def interval(ci95: Sequence[float] | None) -> str:
 
 
 def _markdown_rows(cells: Sequence[Document], shown: Sequence[str]) -> list[str]:
-    names = [*shown, "A", "B", "difference", "95 % interval", "verdict"]
+    doubts = _doubts(cells)
+    names = [*shown, "A", "B", "difference", "95 % interval", "verdict", *doubts]
     rows = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     for cell in cells:
         values = [
             *(_word(cell[name]).replace("|", "\\|") for name in shown),
             ms_text(cell["a"]["median_ms"]), ms_text(cell["b"]["median_ms"]),
             percent(cell["change"]), interval(cell["ci95"]), cell["verdict"],
+            *(cell["doubt"] for _ in doubts),
         ]  # fmt: skip
         rows.append("| " + " | ".join(values) + " |")
     return rows
@@ -173,10 +221,3 @@ def _minutes(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold", no_wrap=name in {"cell", "median", "A", "B", "status"})
-    return table

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from edgeflow.cli.units import ms_text
+from edgeflow.cli.units import count_text, ms_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -46,6 +46,7 @@ class Lines:
         self._quiet = quiet
         self._done = 0
         self._all = 0
+        self._converting: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -62,11 +63,18 @@ class Lines:
             self._done = self._all - event["counts"]["pending"]
         if event["event"] == "job_finished":
             self._done += 1
-        text = line_of(event)
+        text = self._conversion_begins(event) or line_of(event)
         if text is None or (self._quiet and not text.startswith("note: ")):
             return
         counted = f"[{self._done}/{self._all}] " if event["event"] == "job_finished" else ""
         print(text if text.startswith("note: ") else f"  {counted}{text}", file=sys.stderr, flush=True)
+
+    def _conversion_begins(self, event: dict[str, Any]) -> str | None:
+        """A line for the first sign of work: one that is in the cache gives none."""
+        if event["event"] != "progress" or "model" not in event or _conversion(event) in self._converting:
+            return None
+        self._converting.add(_conversion(event))
+        return f"converting {_conversion(event)}"
 
 
 def line_of(event: dict[str, Any]) -> str | None:
@@ -77,7 +85,8 @@ def line_of(event: dict[str, Any]) -> str | None:
             goes = "goes on" if event["resumed"] else "begins"
             dropped = f", {len(event['dropped'])} cells left out" if event["dropped"] else ""
             return (
-                f"sweep {event['id']} {goes}: {counts['pending']} jobs on {len(event['devices'])} devices"
+                f"sweep {event['id']} {goes}: {count_text(counts['pending'], 'job')} "
+                f"on {count_text(len(event['devices']), 'device')}"
                 + (f", {counts['ok']} done before" if counts["ok"] else "")
                 + dropped
             )
@@ -87,7 +96,8 @@ def line_of(event: dict[str, Any]) -> str | None:
         case "conversion_failed":
             return f"note: conversion of {_conversion(event)} failed: {event['error']['message']}"
         case "job_finished" if event["status"] == "ok":
-            validity = "" if event["validity"] == "valid" else f" ({event['validity']})"
+            why = f": {event['reasons'][0]}" if event["reasons"] else ""
+            validity = "" if event["validity"] == "valid" else f" ({event['validity']}{why})"
             return f"{event['device']}: {event['label']}: {ms_text(event['median_ms'])}{validity}"
         case "job_finished":
             return f"{event['device']}: {event['label']}: failed: {_error(event)}"

@@ -20,12 +20,12 @@ _TOOL_MISSING = 6
 def list_toolchain(context: typer.Context) -> None:
     """Show the targets with their compilers, the runtimes with their targets, and the converters' tools."""
     from edgeflow import api
-    from edgeflow.cli import render
+    from edgeflow.cli import render_agent
 
     options = options_of(context)
     with options.progress() as progress:
         document = api.toolchain_list(options.workspace(), progress)
-    options.show(document, render.toolchain_view)
+    options.show(document, render_agent.toolchain_view)
 
 
 @app.command("install")
@@ -48,28 +48,28 @@ def install(
     Conversions and builds then need no network.
     """
     from edgeflow import api
-    from edgeflow.cli import render
+    from edgeflow.cli import render_agent
 
     options = options_of(context)
     with options.progress() as progress:
         document = api.toolchain_install(
             target or (), runtime or (), compiler, options.workspace(), progress, tools=tools or ()
         )
-    options.show(document, render.toolchain_install_view)
+    options.show(document, render_agent.toolchain_install_view)
 
 
 @app.command("doctor")
 def doctor(context: typer.Context) -> None:
     """Check what building and converting need, and name the command that mends it.
 
-    Exit 6 where something is missing.
+    Exit 6 where something is missing that is not optional.
     """
     from edgeflow import api
-    from edgeflow.cli import render
+    from edgeflow.cli import render_agent
 
     options = options_of(context)
     with options.progress() as progress:
         document = api.toolchain_doctor(options.workspace(), progress)
-    options.show(document, render.doctor_view)
-    if not all(check["ready"] for check in document["checks"]):
+    options.show(document, render_agent.doctor_view)
+    if not all(check["ready"] or check["optional"] for check in document["checks"]):
         raise typer.Exit(_TOOL_MISSING)

@@ -14,13 +14,19 @@ def bytes_text(size_bytes: float | None) -> str:
     value, unit = float(size_bytes), 0
     while abs(value) >= 1024 and unit < len(_BYTE_UNITS) - 1:
         value, unit = value / 1024, unit + 1
-    return f"{value:.0f} B" if unit == 0 else f"{value:.3g} {_BYTE_UNITS[unit]}"
+    digits = ".0f" if unit == 0 or abs(value) >= 999.5 else ".3g"
+    return f"{value:{digits}} {_BYTE_UNITS[unit]}"
 
 
-def ms_text(ms: float | None) -> str:
-    """Milliseconds with as many digits as the size deserves; microseconds below a hundredth."""
+def ms_text(ms: float | None, *, like: float | None = None) -> str:
+    """Milliseconds with as many digits as the size deserves; microseconds below a hundredth.
+
+    `like`: figures in one row take the unit of this one, so that they can be compared at a glance.
+    """
     if ms is None:
         return "unknown"
+    if like is not None and (like < 0.01) != (ms < 0.01):
+        return f"{ms * 1000:.0f} µs" if like < 0.01 else f"{ms:.4f} ms"
     if ms < 0.01:
         return f"{ms * 1000:.3g} µs"
     if ms < 1:

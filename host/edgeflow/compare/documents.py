@@ -16,10 +16,18 @@ Verdict = Literal["slower", "faster", "same"]
 
 
 def compare_document(
-    a: str, b: str, store_path: Path, cwd: Path, *, fail_on: float | None, allow_missing: bool
+    a: str,
+    b: str,
+    store_path: Path,
+    cwd: Path,
+    *,
+    fail_on: float | None,
+    allow_missing: bool,
+    require_valid: bool = False,
 ) -> dict[str, Any]:
     """B against A (schema edgeflow.compare/1). With `fail_on` (0.05 is 5 %) `failures` says what keeps B from
-    passing: cells that are slower by more than that and for certain, and cells of A that B lacks.
+    passing: cells that are slower by more than that and for certain, and cells of A that B lacks. With
+    `require_valid` also cells of which a side rests on a result that is not valid.
 
     Raises UsageError for sides that cannot be read, that are one and the same, or that share no cell.
     """
@@ -38,6 +46,8 @@ def compare_document(
     only_a = [_alone(key, second) for key in first.cells if key not in second.cells]
     only_b = [_alone(key, first) for key in second.cells if key not in first.cells]
     failures = [] if fail_on is None else _failures(cells, only_a, fail_on, allow_missing=allow_missing)
+    if require_valid:
+        failures += [f"{_name(cell)}: rests on {cell['doubt']}" for cell in cells if cell["doubt"]]
     return {
         "schema": SCHEMA,
         "a": first.name,
@@ -68,7 +78,18 @@ def _cell(key: CellKey, a: Measured, b: Measured) -> dict[str, Any]:
         "ci95": None if found.ci95 is None else list(found.ci95),
         "paired": found.paired,
         "verdict": verdict_of(found),
+        "doubt": _doubt(a, b),
     }
+
+
+def _doubt(a: Measured, b: Measured) -> str:
+    """What a difference of these two rests on beside valid results; empty where all are valid."""
+    told = []
+    for name, side in (("A", a), ("B", b)):
+        worst = next((state for state in ("invalid", "suspect") if state in side.validity), None)
+        if worst is not None:
+            told.append(f"{worst} results of {name}")
+    return " and ".join(told)
 
 
 def _figures(measured: Measured, median_ns: float) -> dict[str, Any]:
@@ -106,5 +127,6 @@ def _failures(
 
 
 def _name(cell: dict[str, Any]) -> str:
-    threads = f" {cell['threads']} threads" if cell["threads"] else ""
+    count = cell["threads"]
+    threads = f", {count} thread{'' if count == 1 else 's'}" if count else ""
     return f"{cell['model']} on {cell['device']} with {cell['runtime']} {cell['precision']}{threads}"

@@ -48,23 +48,21 @@ def difference(
     Paired where both have the same number of rounds, and more than one. The change is that of the geometric
     mean over rounds. Raises ValueError for a side without samples.
     """
-    import numpy as np
-
     sides = [[_Run.of(series) for series in side] for side in (a, b)]
     if not all(sides):
         raise ValueError("a side without samples")
-    logs = [np.array([math.log(max(run.median, 1e-9)) for run in side]) for side in sides]
-    change = math.exp(float(logs[1].mean() - logs[0].mean())) - 1
+    logs = [[math.log(max(run.median, 1e-9)) for run in side] for side in sides]
+    centres = [math.fsum(side) / len(side) for side in logs]
+    change = math.expm1(centres[1] - centres[0])
     paired = len(a) == len(b) > 1
     interval = None
     if all(run.ordered.size >= MIN_SAMPLES for side in sides for run in side):
         drawn = [
-            np.array([_drawn_logs(run, seed, index, which, draws) for index, run in enumerate(side)])
+            [_drawn_logs(run, seed, index, which, draws) for index, run in enumerate(side)]
             for which, side in enumerate(sides)
         ]
-        interval = _interval(drawn, logs, paired=paired, seed=seed)
-    a_median, b_median = (math.exp(float(log.mean())) for log in logs)
-    return Difference(change, interval, a_median, b_median, paired)
+        interval = _interval(drawn, centres, paired=paired, seed=seed)
+    return Difference(change, interval, math.exp(centres[0]), math.exp(centres[1]), paired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,37 +85,36 @@ class _Run:
 
 
 def _interval(
-    drawn: Sequence[NDArray[np.float64]], logs: Sequence[NDArray[np.float64]], *, paired: bool, seed: int
+    drawn: Sequence[Sequence[NDArray[np.float64]]], centres: Sequence[float], *, paired: bool, seed: int
 ) -> tuple[float, float]:
     """Percentiles of the drawn log ratios, rounds drawn with replacement where there are several."""
     import numpy as np
 
     if paired:
-        ratios = _resampled(drawn[1] - drawn[0], float((logs[1] - logs[0]).mean()), seed)
+        pairs = [of_b - of_a for of_a, of_b in zip(*drawn, strict=True)]
+        ratios = _resampled(pairs, centres[1] - centres[0], seed)
     else:
-        ratios = _resampled(drawn[1], float(logs[1].mean()), seed + 1) - _resampled(
-            drawn[0], float(logs[0].mean()), seed + 2
-        )
+        ratios = _resampled(drawn[1], centres[1], seed + 1) - _resampled(drawn[0], centres[0], seed + 2)
     last = ratios.size - 1
     low, high = math.floor(0.025 * last), math.ceil(0.975 * last)
     ordered = np.partition(ratios, (low, high))
     return math.expm1(float(ordered[low])), math.expm1(float(ordered[high]))
 
 
-def _resampled(values: NDArray[np.float64], centre: float, seed: int) -> NDArray[np.float64]:
-    """Means over rounds, drawn with replacement: one for each column of `values`.
+def _resampled(rounds: Sequence[NDArray[np.float64]], centre: float, seed: int) -> NDArray[np.float64]:
+    """Means over rounds, drawn with replacement: one for each draw.
 
     r rounds drawn from r spread too little by sqrt((r - 1) / r); deviations are widened by that.
     """
     import numpy as np
 
-    rounds, draws = values.shape
-    if rounds == 1:
-        alone: NDArray[np.float64] = values[0]
-        return alone
-    chosen = np.random.default_rng(seed).integers(0, rounds, (rounds, draws))
+    count = len(rounds)
+    if count == 1:
+        return rounds[0]
+    values = np.array(rounds)
+    chosen = np.random.default_rng(seed).integers(0, count, values.shape)
     means: NDArray[np.float64] = np.take_along_axis(values, chosen, axis=0).mean(axis=0)
-    return centre + (means - centre) * math.sqrt(rounds / (rounds - 1))
+    return centre + (means - centre) * math.sqrt(count / (count - 1))
 
 
 def _drawn_logs(run: _Run, seed: int, index: int, which: int, draws: int) -> NDArray[np.float64]:
@@ -128,7 +125,8 @@ def _drawn_logs(run: _Run, seed: int, index: int, which: int, draws: int) -> NDA
     effective = max(3, round(size / _block_length(run.taken, run.median)))
     below, share = _ranks(size, effective, seed, index, which, draws)
     logs = np.log(np.maximum(run.ordered, 1e-9))
-    steps = np.append(np.diff(logs), 0.0)
+    steps = np.zeros(size)
+    np.subtract(logs[1:], logs[:-1], out=steps[:-1])
     drawn: NDArray[np.float64] = logs[below] + steps[below] * share
     return drawn
 
@@ -175,6 +173,6 @@ def _block_length(run: NDArray[np.float64], median: float) -> float:
     spectrum = np.fft.rfft(signs, padded)
     correlation = np.fft.irfft(spectrum * spectrum.conj(), padded)[1 : longest + 1] / power
     sums = 1.0 + 2.0 * np.cumsum(correlation)
-    windows = np.arange(1, longest + 1) >= 5.0 * sums
-    at = int(np.argmax(windows)) if windows.any() else longest - 1
+    windows = np.flatnonzero(np.arange(1, longest + 1) >= 5.0 * sums)
+    at = int(windows[0]) if windows.size else longest - 1
     return float(min(max(sums[at], 1.0), longest))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -18,6 +19,9 @@ from edgeflow.config.yaml_source import YamlDocument, load_yaml
 from edgeflow.errors import UsageError
 
 ZOO_PREFIX = "zoo:"
+THREADS = "threads"
+DASK_PREFIX = "dask://"
+_DASK = re.compile(r"dask://(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):[0-9]{1,5}")
 
 
 def _one_as_list(value: Any) -> Any:
@@ -35,6 +39,13 @@ def _no_twice(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if twice is not None:
         raise ValueError(f"'{twice}' is listed twice")
     return values
+
+
+def checked_executor(name: str) -> str:
+    """The name of an executor. Raises ValueError."""
+    if name != THREADS and not _DASK.fullmatch(name):
+        raise ValueError(f"expected {THREADS} or {DASK_PREFIX}HOST:PORT, got '{name}'")
+    return name
 
 
 Text = Annotated[str, Field(min_length=1)]
@@ -127,12 +138,17 @@ class SweepPlan(_Strict):
     attempts: Annotated[Count, Field(le=20)] = 3
     busy_patience_s: Seconds = 1800.0
     conversions: Annotated[Count, Field(le=16)] = 2
+    executor: Annotated[str, AfterValidator(checked_executor)] = THREADS
+    absent_patience_s: Seconds = 60.0
     base_dir: Path
 
     @property
     def digest(self) -> str:
-        """Of all that decides what is run; two plans of one digest are one plan in other words."""
-        words = self.model_dump(mode="json", exclude={"name", "description"})
+        """Of all that decides what is run, not who does it; two plans of one digest are one plan in other
+        words.
+        """
+        beside = {"name", "description", "executor", "absent_patience_s"}
+        words = self.model_dump(mode="json", exclude=beside)
         return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:

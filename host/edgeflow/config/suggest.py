@@ -9,9 +9,13 @@ from collections.abc import Iterable
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` most likely meant, or None when nothing is near.
 
-    Upper and lower case count as equal; ratio of matching characters per `difflib`.
+    Upper and lower case count as equal; the only name that begins so, else the ratio of matching characters
+    per `difflib`.
     """
     by_folded = {candidate.casefold(): candidate for candidate in known}
+    longer = [folded for folded in by_folded if len(name) > 2 and folded.startswith(name.casefold())]
+    if len(longer) == 1:
+        return by_folded[longer[0]]
     found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[found[0]] if found else None
 

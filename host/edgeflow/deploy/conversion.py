@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from edgeflow.converter_errors import converter_errors
 from edgeflow.deploy import null_model
-from edgeflow.errors import (
-    ConversionError,
-    EdgeflowError,
-    NumericsError,
-    ToolMissingError,
-    UsageError,
-)
 from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
@@ -32,28 +24,6 @@ if TYPE_CHECKING:
 _REFERENCE_TIMEOUT_S = 600.0
 
 
-@contextmanager
-def conversion_errors() -> Iterator[None]:
-    """Turns an error of the converters into the EdgeflowError with the documented exit code."""
-    from edgeflow_converters import errors as ce
-
-    classes: tuple[tuple[type[ce.ConvertError], type[EdgeflowError]], ...] = (
-        (ce.CacheUnwritable, UsageError),
-        (ce.ShapeMismatch, UsageError),
-        (ce.UnknownTarget, UsageError),
-        (ce.NotOffered, UsageError),
-        (ce.CalibrationMissing, UsageError),
-        (ce.ToolMissing, ToolMissingError),
-        (ce.NumericsDisagree, NumericsError),
-        (ce.ConvertError, ConversionError),
-    )
-    try:
-        yield
-    except ce.ConvertError as error:
-        ours = next(ours for theirs, ours in classes if isinstance(error, theirs))
-        raise ours(error.message, hint=error.hint, detail=error.log) from error
-
-
 def check_target(runtime: str, precision: str) -> None:
     """Raises UsageError, listing the known ones, unless this runtime offers this precision."""
     from edgeflow_converters.precision import lookup
@@ -61,7 +31,7 @@ def check_target(runtime: str, precision: str) -> None:
     if runtime == NULL:
         null_model.check_precision(precision)
         return
-    with conversion_errors():
+    with converter_errors():
         lookup(runtime, precision)
 
 
@@ -106,7 +76,7 @@ def make_artifact(
         top1_outputs=score_outputs(model),
         calibration=_calibration(model, precision),
     )
-    with conversion_errors():
+    with converter_errors():
         return convert(
             request,
             cache_root=workspace.cache_dir,
@@ -132,7 +102,7 @@ def reference_outputs(
 
     if artifact.runtime == NULL:
         return [dict(sample.tensors) for sample in samples]
-    with conversion_errors():
+    with converter_errors():
         return run_reference(
             model.source,
             artifact.source_sha256,

@@ -149,16 +149,19 @@ class HeldDevice:
         preflight.check_device(
             request,
             device.facts,
-            source_bytes=prepared.model.source.stat().st_size,
+            source_bytes=prepared.model.size_bytes,
             allowed=spec.runtimes,
         )
         artifact = for_device(artifact, spec.name, device.facts)
         connection, transfer = self._connect(device, request)
-        session = connection.session
+        session, native = connection.session, connection.native
+        layers = None if native is None else native.layers(request.runtime)
+        if native is not None:
+            preflight.check_layers(request, artifact, layers, native.target.name)
         threads = request.threads or spec.threads or 1
         if request.runtime not in connection.sites:
             site, moved = provide_runtime(
-                session, connection.agent, device, request.runtime, self._workspace, relay, connection.native
+                session, connection.agent, device, request.runtime, self._workspace, relay, native
             )
             connection.sites[request.runtime] = site
             transfer += moved
@@ -178,7 +181,7 @@ class HeldDevice:
             site=site,
             governor=request.governor or spec.governor,
         )
-        return Placed(device, session, prepared.samples, artifact, job, transfer)
+        return Placed(device, session, prepared.samples, artifact, job, transfer, layers)
 
     def _connect(self, device: Device, request: DeployRequest) -> tuple[_Connection, Transfer]:
         """A session with the agent that runs this runtime, opened unless there is one."""

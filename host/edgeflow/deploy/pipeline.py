@@ -93,7 +93,7 @@ def measured(
     verdict = _verified(request, model, outputs, reference)
     figures = _measure(request, here, plan, where, progress)
     evidence = _judged(request, plan, started, model, here, outputs, verdict, figures)
-    return document_of(evidence), series_of(figures)
+    return document_of(evidence), series_of(evidence)
 
 
 def run(

@@ -76,7 +76,7 @@ def placed(
         preflight.check_device(
             request,
             device.facts,
-            source_bytes=model.source.stat().st_size,
+            source_bytes=model.size_bytes,
             allowed=device_spec.runtimes,
         )
         choice = choose_agent(device, request.runtime, workspace, progress, wanted=request.agent)

@@ -11,7 +11,7 @@ from edgeflow import zoo
 from edgeflow.config.recipe import RECIPE_NAME, ModelFacts, Recipe, load_recipe, recipe_for_model
 from edgeflow.config.suggest import nearest
 from edgeflow.config.yaml_source import load_yaml
-from edgeflow.deploy.conversion import conversion_errors
+from edgeflow.converter_errors import converter_errors
 from edgeflow.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,19 +32,28 @@ InspectFn = Callable[[Path], ModelFacts]
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """A model file with its recipe; `origin` tells a person how the two were found."""
+    """A model file with its recipe; `origin` tells a person how the two were found.
+
+    `source_bytes` is set where the file itself stayed on the host that converted it.
+    """
 
     recipe: Recipe
     source: Path
     name: str
     origin: str
+    source_bytes: int | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the model file."""
+        return self.source.stat().st_size if self.source_bytes is None else self.source_bytes
 
 
 def resolve(spec: str | None, workspace: Workspace, progress: Progress) -> ResolvedModel:
     """The model that `spec` names, its origin told to the user. Raises UsageError, ConversionError."""
     from edgeflow_converters.inspect import inspect_model
 
-    with conversion_errors():
+    with converter_errors():
         model = resolve_model(spec, workspace.cwd, workspace.home, inspect_model, progress.step)
     if spec is None:
         progress.note(f"using {model.origin}")

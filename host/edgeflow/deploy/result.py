@@ -101,6 +101,8 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
         "started_at": evidence.started_at,
         "elapsed_s": evidence.elapsed_s,
         "mode": request.mode,
+        # What repeating it takes besides the keys below.
+        "request": {"model": request.model, "budget_s": request.budget_s, "agent": request.agent},
         "device": {
             "name": here.device.spec.name,
             "transport": here.device.spec.transport,
@@ -133,7 +135,7 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
             "name": evidence.model.name,
             "origin": evidence.model.origin,
             "sha256": artifact.source_sha256,
-            "size_bytes": evidence.model.source.stat().st_size,
+            "size_bytes": evidence.model.size_bytes,
         },
         "artifact": {
             "path": str(artifact.path),
@@ -163,12 +165,13 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def series_of(measured: Measured) -> dict[str, tuple[int, ...]]:
+def series_of(evidence: Evidence) -> dict[str, tuple[int, ...]]:
     """The raw series that the store keeps beside the document."""
-    bench = measured.bench
+    bench = evidence.measured.bench
     return {
         "samples_ns": bench.samples_ns,
         "warmup_ns": bench.warmup_ns,
         "starts_ns": bench.starts_ns,
-        **measured.energy.series,
+        **evidence.conditions.series,
+        **evidence.measured.energy.series,
     }

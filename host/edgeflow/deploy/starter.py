@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeflow.deploy.conversion import conversion_errors
+from edgeflow.converter_errors import converter_errors
 from edgeflow.errors import UsageError
 from edgeflow.files import write_atomic
 
@@ -25,7 +25,7 @@ def init_document(model: Path, output: Path, force: bool, workspace: Workspace) 
         raise UsageError(f"--output {output}: expected a file name that ends in .yaml")
     if target.exists() and not force:
         raise UsageError(f"{output}: is there already", hint="give --force to replace it, or --output FILE")
-    with conversion_errors():
+    with converter_errors():
         info = inspect_model(source)
     text = render_recipe(source, info, target.parent)
     write_atomic(target, text.encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +172,16 @@ def _stop(folder: LabFolder, device: LabDevice) -> None:
     else:
         network.remove(guest.link)
         guests.forget(folder, device.name)
+    if device.kind == "phone":
+        _forget_in_adb(guest)
+
+
+def _forget_in_adb(guest: Guest) -> None:
+    """Has adb's server, where one runs, forget a phone that is gone: it would list it as offline for ever."""
+    from edgeflow.devices.transports.adb_server import AdbServer
+
+    with suppress(DeviceError):  # no server, no list
+        AdbServer.of_environment().disconnect(f"{guest.address}:{guest.port}")
 
 
 def _write_entries(folder: LabFolder) -> None:

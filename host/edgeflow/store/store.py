@@ -205,6 +205,22 @@ class Store:
                 " WHERE elapsed_s IS NOT NULL GROUP BY device, model, runtime, mode"
             ).fetchall()
 
+    def documents_of(self, ids: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """The documents of many results by their whole ids, without samples, in no order to rely on; ids that
+        are not there are passed over.
+        """
+        wanted = list(ids)
+        for start in range(0, len(wanted), _BATCH):
+            batch = wanted[start : start + _BATCH]
+            with self.reading() as connection:
+                rows = connection.execute(
+                    f"SELECT document FROM result WHERE id IN ({', '.join('?' * len(batch))})",
+                    batch,
+                ).fetchall()
+            for row in rows:
+                document: dict[str, Any] = json.loads(row[0])
+                yield document
+
     def samples_of(self, ids: Iterable[str], kind: str = SAMPLES) -> dict[str, array[int]]:
         """One raw series of many results at once, by id; results without it are absent."""
         found: dict[str, array[int]] = {}

@@ -1,7 +1,7 @@
 """Does a sweep's work: one thread a device, a bounded pool for conversions, one thread that decides.
 
-The deciding thread alone touches the Board; the others do one task at a time and report. Nothing polls: it
-waits for a report or for the next time at which something may begin.
+The deciding thread alone touches the Board; the others do one task at a time and report. It waits for a
+report or for the next time at which something may begin; the caller's thread only looks for Ctrl-C.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgeflow.sweep.scheduler import Board
 
 _LAST_WORDS_S = 10.0
+_SIGNAL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,9 @@ class Executor(Protocol):
     def forget(self, device: str) -> None:
         """Lets go of the device."""
 
+    def interrupt(self) -> None:
+        """No job goes on: those that wait, and hear nothing by their progress, end with Stopped."""
+
 
 class Stopped(BaseException):
     """Raised inside a job when the sweep is interrupted: the device is to be free for others at once."""
@@ -86,7 +90,9 @@ class Crew:
         decider = threading.Thread(target=self._decide, name="sweep", daemon=True)
         try:
             decider.start()
-            self._over.wait()
+            # A signal just before the wait begins wakes nobody in CPython: it is looked for again and again.
+            while not self._over.wait(_SIGNAL_S):
+                pass
         finally:
             self._stop.set()
             self._reports.put(lambda: None)  # it may be waiting for one
@@ -256,6 +262,7 @@ class Crew:
     def _end(self) -> None:
         """Ends the threads: at once where they wait, at their job's next word where they work."""
         self._stop.set()
+        self._executor.interrupt()
         for tasks in self._tasks.values():
             tasks.put(None)
         deadline = time.monotonic() + _LAST_WORDS_S

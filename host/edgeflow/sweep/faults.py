@@ -48,6 +48,14 @@ class Fault:
         return {"kind": self.kind, "message": self.message, "hint": self.hint}
 
 
+class FaultTold(Exception):
+    """An error that was classified where it happened, on another host."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
 def classify(error: Exception, *, reached: bool = True) -> Fault:
     """The fault that an error of one job is. `reached`: the device answered, so that an error of its own is
     not one of the way to it.
@@ -55,6 +63,8 @@ def classify(error: Exception, *, reached: bool = True) -> Fault:
     An exception that is none of ours is told as `host` with its type: a bug of edgeflow fails one job, not
     the sweep.
     """
+    if isinstance(error, FaultTold):
+        return error.fault
     if not isinstance(error, EdgeflowError):
         words = " ".join(str(error).split()) or "no message"
         return Fault("host", f"{type(error).__name__}: {words}", "report this, with --debug")

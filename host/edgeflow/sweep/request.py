@@ -13,7 +13,7 @@ class SweepRequest:
     """What a user asks: a plan file, flags in place of its keys, or an earlier sweep to go on with.
 
     `flags` are keys of the plan with their values. `retry_failed`: failed jobs are run again, not only those
-    that are missing.
+    that are missing. `executor`: "threads" or "dask://HOST:PORT"; None: as the plan says, or said.
     """
 
     plan: Path | None = None
@@ -21,3 +21,4 @@ class SweepRequest:
     resume: str | None = None
     retry_failed: bool = False
     events: Path | None = None
+    executor: str | None = None

@@ -7,9 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgeflow.deploy import conversion, null_model, preflight
-from edgeflow.deploy.held import HeldDevice, Prepared
-from edgeflow.deploy.pipeline import Started, measured
+from edgeflow.deploy import conversion, null_model
+from edgeflow.deploy.held import Prepared
 from edgeflow.deploy.request import DeployRequest
 from edgeflow.deploy.resolve import resolve
 from edgeflow.errors import UsageError
@@ -20,12 +19,12 @@ from edgeflow.toolchain.targets import NULL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edgeflow.config.devices import Fleet
     from edgeflow.config.plan import SweepPlan
     from edgeflow.deploy.resolve import ResolvedModel
     from edgeflow.inputs.samples import Sample
     from edgeflow.progress import Progress
     from edgeflow.store import Store, SweepBook
+    from edgeflow.sweep.hands import Hands
     from edgeflow.sweep.matrix import ConversionKey
     from edgeflow.sweep.scheduler import Job
     from edgeflow.workspace import Workspace
@@ -42,13 +41,13 @@ class _Model:
 
 
 class Stages:
-    """Executor of one sweep (crew.Executor)."""
+    """Executor of one sweep (crew.Executor): converts here, has `hands` measure, commits here."""
 
     def __init__(
         self,
         sweep_id: str,
         plan: SweepPlan,
-        fleet: Fleet,
+        hands: Hands,
         workspace: Workspace,
         store: Store,
         book: SweepBook,
@@ -58,12 +57,11 @@ class Stages:
         """`null_options` are runtime options of null jobs: how long they take, for benchmarks."""
         self._sweep_id = sweep_id
         self._plan = plan
-        self._fleet = fleet
+        self._hands = hands
         self._workspace = workspace
         self._store = store
         self._book = book
         self._null_options = dict(null_options or {})
-        self._devices: dict[str, HeldDevice] = {}
         self._models: dict[tuple[str, bool], _Model] = {}
         self._models_lock = threading.Lock()
         self._prepared: dict[ConversionKey, Prepared] = {}
@@ -108,10 +106,7 @@ class Stages:
             budget_s=self._plan.budget_s,
             agent=self._plan.agent,
         )
-        started = Started.now()
-        preflight.check_request(request)
-        with self._device(job.device).placed(request, prepared, progress) as here:
-            document, series = measured(request, started, prepared.model, here, prepared.reference, progress)
+        document, series = self._hands.measure(request, prepared, progress)
         document["sweep"] = {"id": self._sweep_id, "cell": cell.id, "repeat": job.repeat}
         if job.device != cell.device:
             document["sweep"]["stands_in_for"] = cell.device
@@ -127,10 +122,10 @@ class Stages:
         return Outcome(result_id, _figures(document), _cool_to_c(document))
 
     def reached(self, device: str) -> bool:
-        return self._device(device).reached()
+        return self._hands.reached(device)
 
     def temperature_c(self, device: str) -> float | None:
-        return self._device(device).temperature_c()
+        return self._hands.temperature_c(device)
 
     def settle(self, job: Job, status: str) -> None:
         self._book.settle(
@@ -144,14 +139,10 @@ class Stages:
         )
 
     def forget(self, device: str) -> None:
-        held = self._devices.pop(device, None)
-        if held is not None:
-            held.close()
+        self._hands.forget(device)
 
-    def _device(self, name: str) -> HeldDevice:
-        if name not in self._devices:
-            self._devices[name] = HeldDevice(self._fleet.get(name), self._workspace)
-        return self._devices[name]
+    def interrupt(self) -> None:
+        self._hands.interrupt()
 
     def _model(self, key: ConversionKey, progress: Progress) -> _Model:
         """Resolved and its inputs decoded once, whatever number of conversions want it."""
@@ -171,6 +162,7 @@ def _figures(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "median_ms": document["latency_ms"]["median"],
         "validity": document["validity"]["state"],
+        "reasons": document["validity"]["reasons"],
         "temperature_c": temperature["end"],
         "seconds": document["elapsed_s"],
     }

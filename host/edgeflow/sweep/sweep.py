@@ -9,8 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeflow.config.devices import load_fleet
-from edgeflow.config.plan import ZOO_PREFIX, PlanSource, SweepPlan, load_plan, plan_of_flags
+from edgeflow.config.plan import (
+    ZOO_PREFIX,
+    PlanSource,
+    SweepPlan,
+    checked_executor,
+    load_plan,
+    plan_of_flags,
+)
 from edgeflow.errors import UsageError
 from edgeflow.store import JobRow, Store, SweepBook, SweepRow, new_result_id
 from edgeflow.sweep.crew import Crew
@@ -20,21 +26,25 @@ from edgeflow.sweep.events import EventFile, Listener, Teller
 from edgeflow.sweep.lock import sweep_lock
 from edgeflow.sweep.matrix import Cell, Matrix, expand, stand_ins
 from edgeflow.sweep.preflight import known_facts, without_impossible
+from edgeflow.sweep.reach import reached_by
 from edgeflow.sweep.scheduler import Board, Job, Rules
 from edgeflow.sweep.stages import Stages
 
 if TYPE_CHECKING:
     from edgeflow.config.devices import Fleet
+    from edgeflow.sweep.reach import Reach
     from edgeflow.sweep.request import SweepRequest
     from edgeflow.workspace import Workspace
 
 
 def plan_document(request: SweepRequest, workspace: Workspace) -> dict[str, Any]:
-    """What the plan comes to; contacts no device (schema edgeflow.sweep-plan/1). Raises UsageError."""
+    """What the plan comes to; contacts no device (schema edgeflow.sweep-plan/1).
+
+    Raises UsageError; with dask:// also what keeps lab hosts from telling their devices.
+    """
     plan, source = _plan_of(request, workspace)
-    fleet = load_fleet(workspace.devices_file, workspace.cwd, workspace.home)
-    with Store.open(workspace.store_path) as store:
-        matrix = _matrix(plan, fleet, source, store)
+    with reached_by(plan, workspace) as reach, Store.open(workspace.store_path) as store:
+        matrix = _matrix(plan, reach.fleet, source, store)
         expected = estimate(matrix.cells, plan.repeats, plan.budget_s, store.elapsed())
     return plan_json(matrix, plan.repeats, expected, plan.digest)
 
@@ -52,19 +62,25 @@ def sweep_document(
     KeyboardInterrupt, kill -9 or a power cut the sweep can be resumed.
     """
     workspace.ensure_home()
+    if request.events is not None:
+        request = replace(request, events=workspace.cwd / request.events)
     with Store.open(workspace.store_path) as store:
         book = SweepBook(store)
         if request.resume is None:
-            row, jobs = _begin(request, workspace, store)
-            with sweep_lock(workspace.home, row.id):
-                book.begin(row, jobs)  # under its lock: nobody resumes it before we run it
-                return _run(row, request, workspace, store, book, listeners, (), null_options)
+            plan, source = _plan_of(request, workspace)
+            with reached_by(plan, workspace) as reach:
+                row, jobs = _begin(plan, source, reach, request, workspace, store)
+                with sweep_lock(workspace.home, row.id):
+                    book.begin(row, jobs)  # under its lock: nobody resumes it before we run it
+                    return _run(row, reach, request, workspace, store, book, listeners, (), null_options)
         row = book.find(request.resume)
         with sweep_lock(workspace.home, row.id):
             notes = _check_unchanged(row, request, workspace)
+            there, plan = _as_then(row, request, workspace)
             if request.retry_failed:
                 book.reopen_failed(row.id)
-            return _run(row, request, workspace, store, book, listeners, notes, null_options)
+            with reached_by(plan, there, remembered=row.matrix.get("fleet")) as reach:
+                return _run(row, reach, request, there, store, book, listeners, notes, null_options)
 
 
 def stored_document(sweep_id: str, workspace: Workspace) -> dict[str, Any]:
@@ -74,9 +90,15 @@ def stored_document(sweep_id: str, workspace: Workspace) -> dict[str, Any]:
         return sweep_json(book.find(sweep_id).id, store, book)
 
 
-def _begin(request: SweepRequest, workspace: Workspace, store: Store) -> tuple[SweepRow, list[JobRow]]:
-    plan, source = _plan_of(request, workspace)
-    fleet = load_fleet(workspace.devices_file, workspace.cwd, workspace.home)
+def _begin(
+    plan: SweepPlan,
+    source: PlanSource,
+    reach: Reach,
+    request: SweepRequest,
+    workspace: Workspace,
+    store: Store,
+) -> tuple[SweepRow, list[JobRow]]:
+    fleet = reach.fleet
     matrix = _matrix(plan, fleet, source, store)
     if not matrix.cells:
         why = matrix.dropped[0].reason if matrix.dropped else "it names nothing"
@@ -96,6 +118,7 @@ def _begin(request: SweepRequest, workspace: Workspace, store: Store) -> tuple[S
             "file_digest": None if request.plan is None else _file_digest(workspace.cwd / request.plan),
             "priorities": matrix.priorities or {},
             "stand_ins": {name: list(others) for name, others in stand_ins(plan, fleet).items() if others},
+            "fleet": reach.to_remember,
         },
         models={},
     )
@@ -109,6 +132,8 @@ def _begin(request: SweepRequest, workspace: Workspace, store: Store) -> tuple[S
 
 def _plan_of(request: SweepRequest, workspace: Workspace) -> tuple[SweepPlan, PlanSource]:
     flags = dict(request.flags)
+    if request.executor is not None:
+        flags["executor"] = request.executor
     if request.plan is not None:
         return load_plan(workspace.cwd / request.plan, flags)
     if "models" not in flags:
@@ -164,6 +189,19 @@ def _check_unchanged(row: SweepRow, request: SweepRequest, workspace: Workspace)
     return [f"{path} has changed; sweep {row.id} goes on by the plan that it began with"]
 
 
+def _as_then(row: SweepRow, request: SweepRequest, workspace: Workspace) -> tuple[Workspace, SweepPlan]:
+    """The folders and the plan that a sweep began with; by another executor, where that is asked for."""
+    own_file = None if row.devices_file is None else Path(row.devices_file)
+    there = replace(workspace, cwd=Path(row.cwd), devices_file=workspace.devices_file or own_file)
+    plan = row.plan
+    if request.executor is not None:
+        try:
+            plan = {**plan, "executor": checked_executor(request.executor)}
+        except ValueError as error:
+            raise UsageError(f"--executor: {error}") from None
+    return there, SweepPlan.from_json(plan)
+
+
 def _file_digest(path: Path) -> str:
     """Of a plan file alone, without flags. Raises UsageError."""
     return load_plan(path, {})[0].digest
@@ -171,6 +209,7 @@ def _file_digest(path: Path) -> str:
 
 def _run(
     row: SweepRow,
+    reach: Reach,
     request: SweepRequest,
     workspace: Workspace,
     store: Store,
@@ -179,13 +218,11 @@ def _run(
     notes: Sequence[str],
     null_options: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
+    """`workspace`: its folders are those that the sweep began in."""
     plan = SweepPlan.from_json(row.plan)
-    own_file = None if row.devices_file is None else Path(row.devices_file)
-    there = replace(workspace, cwd=Path(row.cwd), devices_file=workspace.devices_file or own_file)
-    fleet = load_fleet(there.devices_file, there.cwd, there.home)
     jobs = book.jobs(row.id)
-    board = _board(row, plan, fleet, jobs)
-    event_file = None if request.events is None else EventFile(workspace.cwd / request.events)
+    board = _board(row, plan, reach.fleet, jobs)
+    event_file = None if request.events is None else EventFile(request.events)
     teller = Teller([*listeners, *([event_file] if event_file else [])])
     counts = {status: sum(job.status == status for job in jobs) for status in ("ok", "failed", "pending")}
     teller.tell(
@@ -196,9 +233,9 @@ def _run(
         counts=counts,
         dropped=list(row.matrix["dropped"]) if request.resume is None else [],
     )
-    for note in (*(row.matrix["notes"] if request.resume is None else ()), *notes):
+    for note in (*(row.matrix["notes"] if request.resume is None else ()), *reach.notes, *notes):
         teller.tell("note", text=note)
-    stages = Stages(row.id, plan, fleet, there, store, book, null_options=null_options)
+    stages = Stages(row.id, plan, reach.hands, workspace, store, book, null_options=null_options)
     try:
         Crew(board, stages, teller, conversions=plan.conversions).run()
     except BaseException as error:

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.config.suggest import did_you_mean
-from edgeflow.errors import ToolMissingError, UsageError
+from edgeflow.converter_errors import converter_errors
+from edgeflow.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeflow.progress import Progress
     from edgeflow.workspace import Workspace
 
 Document = dict[str, Any]
+
+_INSTALLED = ("ncnn", "onnxruntime")  # their converters come with edgeflow
 
 
 def converter_checks(workspace: Workspace) -> list[Document]:
@@ -26,7 +29,11 @@ def converter_checks(workspace: Workspace) -> list[Document]:
         usable = status.ready or status.on_demand
         what = f"{status.name} {status.version}" if status.ready else f"without {status.missing}"
         fix = "" if usable else status.fix
-        found.append({"name": f"converter {runtime}", "ready": usable, "what": what, "fix": fix})
+        # One that is missing makes its own runtime unavailable, and nothing else.
+        optional = runtime not in _INSTALLED
+        found.append(
+            {"name": f"converter {runtime}", "ready": usable, "optional": optional, "what": what, "fix": fix}
+        )
     return found
 
 
@@ -71,19 +78,14 @@ def install_tools(
     Raises UsageError for an unknown name or a folder that cannot be written, ToolMissingError.
     """
     from edgeflow_converters.environments import environment
-    from edgeflow_converters.errors import CacheUnwritable, ToolMissing
 
     require_tools(names)
     brought, there = [], []
     for name in dict.fromkeys(names):
         tool = environment(name, workspace.tools_dir)
         if not tool.ready:
-            try:
+            with converter_errors():
                 tool.ensure(progress.step)
-            except ToolMissing as error:
-                raise ToolMissingError(error.message, hint=error.hint, detail=error.log) from error
-            except CacheUnwritable as error:
-                raise UsageError(error.message, hint=error.hint) from error
             brought.append(name)
         there.append(f"{name}: {tool.folder}")
     return brought, there

@@ -167,7 +167,9 @@ def doctor_document(workspace: Workspace, progress: Progress) -> Document:
         except EdgeflowError as error:
             # Nobody needs every target, and the NDK is a large thing that most do without.
             optional = target.needs_ndk or target.name == HOST
-            checks.append(_check(f"compiler {target.name}", optional, f"none: {error.message}", error.hint))
+            checks.append(
+                _check(f"compiler {target.name}", False, error.message, error.hint, optional=optional)
+            )
     checks += [
         _brought_check(name, runtime, workspace, progress)
         for name, runtime in load_runtimes().items()
@@ -175,7 +177,9 @@ def doctor_document(workspace: Workspace, progress: Progress) -> Document:
     ]
     try:
         bundle = find_bundle(workspace, progress)
-        checks.append(_check("bundle", True, "none" if bundle is None else bundle.origin))
+        checks.append(
+            _check("bundle", True, "no bundle: agents are compiled here" if bundle is None else bundle.origin)
+        )
     except EdgeflowError as error:
         checks.append(_check("bundle", False, error.message, error.hint))
     checks += converter_tools.converter_checks(workspace)
@@ -284,7 +288,8 @@ def _brought_check(name: str, runtime: Runtime, workspace: Workspace, progress: 
     try:
         own = runtime.brought(name)
         if own is None:
-            return _check(f"runtime {name}", True, f"{out_of_packages}; nothing brought", runtime.bring)
+            what = f"{out_of_packages}; nothing brought"
+            return _check(f"runtime {name}", bool(packaged), what, runtime.bring, optional=True)
         folder = own.find(BuildStore(build_folder(workspace)), progress)
     except EdgeflowError as error:
         return _check(f"runtime {name}", False, error.message, runtime.bring)
@@ -302,8 +307,8 @@ def _brought_check(name: str, runtime: Runtime, workspace: Workspace, progress: 
     return _check(f"runtime {name}", True, f"{own.place} ({own.origin}) for {', '.join(serves)}")
 
 
-def _check(name: str, ready: bool, what: str, fix: str = "") -> Document:
-    return {"name": name, "ready": ready, "what": what, "fix": fix}
+def _check(name: str, ready: bool, what: str, fix: str = "", *, optional: bool = False) -> Document:
+    return {"name": name, "ready": ready, "optional": optional, "what": what, "fix": fix}
 
 
 def _copy(document: Document, folder: Path) -> None:

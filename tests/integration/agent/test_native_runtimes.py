@@ -18,6 +18,9 @@ import edgeflow_agent
 import native_agent
 import native_workers
 from edgeflow_agent.wire import Tensor
+from edgeflow_converters.precision import lookup
+from edgeflow_converters.targets.ncnn_int8 import quantizable, write_int8
+from edgeflow_converters.targets.ncnn_param import parse_param, write_param
 
 if TYPE_CHECKING:
     from conftest import Agent
@@ -64,9 +67,9 @@ def arrays(tensors: list[Tensor]) -> dict[tuple[str, int | None], NDArray[Any]]:
 def unpack(agent: Agent, work: Path, put: Callable[[bytes], str]) -> Callable[..., str]:
     """Makes the native site of a runtime in the work folder, `without` a file of it; gives its key."""
 
-    def make(runtime: str, *, without: str = "", with_libc: bool = False) -> str:
+    def make(runtime: str, *, without: str = "", with_libc: bool = False, layers: str = "common") -> str:
         try:
-            files = native_workers.site(runtime, with_libc=with_libc)
+            files = native_workers.site(runtime, with_libc=with_libc, layers=layers)
         except native_agent.NoToolsError as error:
             if native_agent.required():
                 raise
@@ -253,6 +256,43 @@ def test_mnn_tells_integers_from_weights_that_are_widened(
             params = {"backend": "mnn", "files": {"model": put(model.read_bytes())}}
             told = client.job("infer", [tensor("x", sample)], **params)
             assert told["runtime"]["compute_dtype"] == computes, model
+
+
+@pytest.fixture
+def int8(converted: Callable[[str], Path], put: Callable[[bytes], str], tmp_path: Path) -> Case:
+    """An ncnn model with each layer in int8 that can be."""
+    layers = parse_param(converted("ncnn") / "model.param")
+    ranges = {layer.name: 6.0 for layer in quantizable(layers)}
+    made = write_int8(layers, (converted("ncnn") / "model.bin").read_bytes(), ranges)
+    write_param(made.layers, tmp_path / "int8.param")
+    files = {"param": put((tmp_path / "int8.param").read_bytes()), "bin": put(made.data)}
+    sample = tensor("in0", DRAW.standard_normal((3, 224, 224)).astype(np.float32))
+    return Case("ncnn", files, sample, dict(lookup("ncnn", "int8").runtime_flags))
+
+
+def test_ncnns_int8_is_told_and_a_worker_without_it_refuses(
+    unpack: Any, int8: Case, connect: Callable[..., Any], python: Any, said: Any
+) -> None:
+    unpack("ncnn")  # of the common layers, which have no int8
+    told = python("ncnn").job("infer", [int8.input], **int8.params())
+    assert told["runtime"]["compute_dtype"] == "int8"
+    with pytest.raises(said, match=r"ncnn cannot load the \.param file") as caught:
+        connect().job("infer", [int8.input], **int8.params())
+    assert "NCNN_INT8" in str(caught.value.detail["log"])
+
+
+def test_ncnns_int8_is_computed_alike_by_both_agents(
+    unpack: Any, int8: Case, connect: Callable[..., Any], python: Any
+) -> None:
+    try:
+        unpack("ncnn", layers="all")
+    except native_workers.NotBuiltError as error:
+        pytest.skip(str(error))
+    found = []
+    for client in (connect(), python("ncnn")):
+        assert client.job("infer", [int8.input], **int8.params())["runtime"]["compute_dtype"] == "int8"
+        found.append(next(iter(arrays(client.tensors()).values())))
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-4 * float(np.abs(found[1]).max()))
 
 
 def test_a_worker_without_its_library_says_so(

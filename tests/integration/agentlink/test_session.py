@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +114,21 @@ def test_two_hosts_cannot_use_one_device_at_once(agent: InstalledAgent) -> None:
                 open_session(agent, HostIdentity("token-two", "other@there"))
     finally:
         assert agent.transport.run(agent.argv("stop", "--force"), timeout_s=30).exit_code == 0
+
+
+def test_devices_that_begin_at_once_make_one_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads of one process, as in a sweep of a new home: one found no token, or an empty one."""
+    both = threading.Barrier(2)
+
+    def slowly(size: int) -> str:
+        both.wait(10)
+        return os.urandom(size).hex()
+
+    monkeypatch.setattr("edgeflow.agentlink.identity.secrets.token_hex", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(host_identity, tmp_path) for _ in range(2)]
+        assert asked[0].result() == asked[1].result()
+    assert [path.name for path in tmp_path.iterdir()] == ["host_token"]
 
 
 def test_the_token_is_made_once_and_private(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_no_samples(model: Path, cache: Path) -> None:
     [
         ("ncnnn", "fp32", errors.UnknownTarget),
         ("ncnn", "fp23", errors.UnknownTarget),
-        ("ncnn", "int8", errors.NotOffered),
+        ("ncnn", "int8-dynamic", errors.NotOffered),
         ("paddlelite", "int8", errors.NotOffered),
         ("snpe", "fp32", errors.NotOffered),
     ],

@@ -104,7 +104,7 @@ def test_a_layout_that_not_even_the_values_tell_is_refused(tmp_path: Path, tools
         convert(request, tmp_path / "cache", quietly, tools_root=tools_root)
 
 
-# --- damaged products --------------------------------------------------------------------------------
+# --- damaged products (more: test_seeded_damage.py) --------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -142,20 +142,9 @@ def weights_at(data: bytes) -> list[int]:
     return [4 * index for index in starts]
 
 
-def flipped_signs(data: bytes, seed: int) -> bytes:
-    changed = bytearray(data)
-    places = weights_at(data)
-    for offset in np.random.default_rng(seed).choice(places, size=len(places) // 4, replace=False):
-        for index in range(64):
-            changed[offset + 4 * index + 3] ^= 0x80
-    return bytes(changed)
-
-
 BREAK: dict[str, Callable[[bytes], bytes]] = {
-    "truncated": lambda data: data[: len(data) // 2],
     "empty": lambda data: b"",
     "weights zeroed": lambda data: _zeroed(data),
-    **{f"signs flipped {seed}": lambda data, seed=seed: flipped_signs(data, seed) for seed in range(3)},  # type: ignore[misc]
 }
 
 

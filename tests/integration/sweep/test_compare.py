@@ -110,6 +110,60 @@ def test_markdown_is_for_a_pull_request(two_sweeps: Bench) -> None:
     assert "<details>" in done.out
 
 
+def test_what_rests_on_results_that_are_not_valid_is_marked_and_can_be_refused(two_sweeps: Bench) -> None:
+    sides: list[str] = []
+    with Store.open(two_sweeps.home / "results.db") as store:
+        for factor, state in ((1.0, "valid"), (1.2, "invalid")):
+            generator = np.random.default_rng(3)
+            samples = [round(value) for value in 1e6 * factor * generator.lognormal(0, 0.02, 100)]
+            document = result("doubtful", "d", samples, f"{state}-one")
+            document["validity"] = {
+                "state": state,
+                "reasons": [] if state == "valid" else ["other load 71 %"],
+            }
+            store.add(document, {"samples_ns": samples})
+            sides.append(document["result_id"])
+    (cell,) = two_sweeps.edgeflow("compare", *sides, "--json").document["cells"]
+    assert (cell["verdict"], cell["doubt"]) == ("slower", "invalid results of B")
+    assert "invalid results of B" in two_sweeps.edgeflow("compare", *sides).out
+    assert "| invalid results of B |" in two_sweeps.edgeflow("compare", *sides, "--markdown").out
+    refused = two_sweeps.edgeflow("compare", *sides, "--require-valid")
+    assert (refused.code, "rests on invalid results of B" in refused.err) == (1, True)
+    assert two_sweeps.edgeflow("compare", "aaaa", "bbbb", "--require-valid").code == 0
+    assert "rests on" not in two_sweeps.edgeflow("compare", "aaaa", "bbbb").out
+
+
+def test_history_tells_which_version_a_cell_became_slower_with(bench: Bench) -> None:
+    generator = np.random.default_rng(5)
+    with Store.open(bench.home / "results.db") as store:
+        for version, factor, mode in (("1.0", 1.0, "quick"), ("1.0", 1.0, "quick"), ("2.0", 1.2, "quick"),
+                                      ("2.0", 5.0, "sustained")):  # fmt: skip
+            samples = [round(value) for value in 1e6 * factor * generator.lognormal(0, 0.02, 100)]
+            document = result("m", "d", samples, "none")
+            document["runtime"]["version"] = version
+            document["mode"] = mode
+            document["artifact"] = {"tools": {"pnnx": f"p{version}"}}
+            store.add(document, {"samples_ns": samples})
+            if mode == "quick":
+                last = document["result_id"]
+    done = bench.edgeflow("results", "history", last, "--json").document
+    assert done["count"] == 3, "another mode is another cell"
+    assert [row["verdict"] for row in done["results"]] == [None, "same", "slower"]
+    assert done["results"][2]["change"] == pytest.approx(0.2, abs=0.03)
+    assert [row["changed"] for row in done["results"]] == [
+        [],
+        [],
+        [
+            {"what": "runtime", "from": "1.0", "to": "2.0"},
+            {"what": "tool pnnx", "from": "p1.0", "to": "p2.0"},
+        ],
+    ]
+    told = bench.edgeflow("results", "history", last, "--limit", "2").out
+    assert "runtime 1.0 -> 2.0; tool pnnx p1.0 -> p2.0" in " ".join(told.split())
+    assert "1 older result left out" in told
+    assert bench.edgeflow("results", "history", "nothing").code == 2
+
+
 def test_parquet_needs_pyarrow_and_says_so(two_sweeps: Bench) -> None:
     done = two_sweeps.edgeflow("results", "export", "-f", "parquet", "-o", "out.parquet")
     if importlib.util.find_spec("pyarrow") is None:

@@ -22,11 +22,9 @@ def write(root: Path, path: str, text: str) -> None:
 def phone(tmp_path: Path) -> Path:
     write(tmp_path, "proc/stat", "cpu  100 10 50 800 40 0 0 0 5 0\ncpu0 1 2 3 4\n")
     # A process name may hold blanks and brackets: fields are counted from the last one.
-    write(
-        tmp_path,
-        "proc/42/stat",
-        "42 (my) tool (x)) S 1 42 42 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 1 0 8123 4096 2\n",
-    )
+    stat = "42 (my) tool (x)) S 1 42 42 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 1 0 8123 4096 2\n"
+    write(tmp_path, "proc/42/stat", stat)
+    write(tmp_path, "proc/42/task/42/stat", stat)
     write(tmp_path, "proc/42/status", "Name:\tx\nVmHWM:\t   9000 kB\nVmRSS:\t   8000 kB\n")
     write(tmp_path, "sys/class/thermal/thermal_zone0/temp", "41500\n")
     write(tmp_path, "sys/class/thermal/thermal_zone10/temp", "-2000\n")

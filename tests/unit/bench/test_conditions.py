@@ -104,3 +104,19 @@ def test_only_the_cores_that_the_worker_is_bound_to_are_judged() -> None:
 def test_too_few_readings_tell_nothing_of_throttling() -> None:
     sampling = {"t_ns": [0, 1], "frequency_mhz": {"cpu0": [2800.0, 1000.0]}}
     assert conditions_of(sampling, zone_types={}).throttled is None
+
+
+def test_what_was_sampled_over_time_is_kept_with_its_instants() -> None:
+    sampling = {
+        "t_ns": [S, 2 * S, 3 * S],
+        "temperature_c": {"thermal_zone0": [41.5, None, 43.0], "thermal_zone1": [40.0, None, 44.25]},
+        "frequency_mhz": {"0": [1800.0, 1500.5, None], "4": [900.0, 2000.0, None], "7": [3000.0] * 3},
+    }
+    types = {"thermal_zone0": "cpu", "thermal_zone1": "cpu"}
+    assert conditions_of(sampling, zone_types=types, cpus=[0, 4]).series == {
+        "temperature_t_ns": (S, 3 * S),
+        "temperature_mc": (41_500, 44_250),
+        "frequency_t_ns": (S, 2 * S),
+        "frequency_khz": (1_800_000, 2_000_000),
+    }
+    assert conditions_of({"t_ns": [S]}, zone_types={}).series == {}

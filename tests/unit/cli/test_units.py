@@ -16,6 +16,7 @@ from edgeflow.cli.units import bytes_text, count_text, ms_text, percent_text
         (1024, "1 KiB"),
         (6783084, "6.47 MiB"),
         (-2048, "-2 KiB"),
+        (1020 * 1024, "1020 KiB"),
     ],
 )
 def test_bytes(size_bytes: int | None, text: str) -> None:
@@ -35,6 +36,12 @@ def test_bytes(size_bytes: int | None, text: str) -> None:
 )
 def test_ms(ms: float | None, text: str) -> None:
     assert ms_text(ms) == text
+
+
+def test_figures_of_one_row_have_one_unit() -> None:
+    assert ms_text(0.012, like=0.0042) == "12 µs"
+    assert ms_text(0.0042, like=0.012) == "0.0042 ms"
+    assert ms_text(4.721, like=4.0) == "4.72 ms"
 
 
 def test_shares_and_counts() -> None:

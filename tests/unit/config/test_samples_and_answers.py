@@ -12,7 +12,7 @@ import pytest
 from edgeflow.config.recipe import Recipe, load_recipe
 from edgeflow.errors import NumericsError, UsageError
 from edgeflow.inputs.postprocess import predict
-from edgeflow.inputs.samples import gate_samples
+from edgeflow.inputs.samples import gate_samples, samples_for
 
 MIXED = """
 name: m
@@ -95,6 +95,50 @@ def test_real_samples_come_first_with_their_labels(tmp_path: Path) -> None:
     (tmp_path / "a.npy").unlink()
     with pytest.raises(UsageError, match=r"edgeflow.yaml: samples.0.files.x: .*a\.npy: no such file"):
         gate_samples(loaded)
+
+
+def pictures_and_recipe(folder: Path) -> Recipe:
+    random = np.random.default_rng(3)
+    for index in range(2):
+        np.savez(folder / f"{index}.npz", v=random.normal(size=8).astype("f4") * (1 + 9 * index))
+    return recipe(
+        folder,
+        "name: m\nmodel: m.onnx\ninputs:\n  v: {shape: [8]}\n  n: {shape: [2], dtype: int64, value: 3}\n"
+        "samples: [{files: {v: 0.npz}, label: a}, {files: {v: 1.npz}}]\n",
+    )
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8-dynamic"])
+def test_other_precisions_are_judged_by_random_inputs_too(tmp_path: Path, precision: str) -> None:
+    loaded = pictures_and_recipe(tmp_path)
+    found, all_of_them = samples_for(loaded, precision), gate_samples(loaded)
+    assert [sample.origin for sample in found] == [sample.origin for sample in all_of_them]
+    assert [digest(a.tensors) for a in found] == [digest(b.tensors) for b in all_of_them]
+
+
+def test_int8_is_judged_by_real_inputs_and_unseen_ones_near_them(tmp_path: Path) -> None:
+    loaded = pictures_and_recipe(tmp_path)
+    first, second, *near = samples_for(loaded, "int8")
+    assert (first.label, first.origin, second.origin) == ("a", "0.npz", "1.npz")
+    assert [sample.origin for sample in near] == ["near 0.npz, 0", "near 1.npz, 1", "near 0.npz, 2"]
+    assert len({digest(sample.tensors) for sample in (first, second, *near)}) == 5
+    for sample, real in zip(near, (first, second, first), strict=True):
+        old, new = real.tensors["v"], sample.tensors["v"]
+        assert new.dtype == old.dtype and sample.label is None
+        assert 0 < np.abs(new - old).max() <= 0.05 * float(np.ptp(old)) * (1 + 1e-6)
+        assert old.min() <= new.min() and new.max() <= old.max()
+        assert np.array_equal(sample.tensors["n"], real.tensors["n"])
+
+
+def test_near_inputs_are_the_same_every_time(tmp_path: Path) -> None:
+    loaded = pictures_and_recipe(tmp_path)
+    first, again = ([digest(sample.tensors) for sample in samples_for(loaded, "int8")] for _ in range(2))
+    assert first == again
+
+
+def test_int8_without_real_inputs_is_judged_by_random_ones(tmp_path: Path) -> None:
+    loaded = recipe(tmp_path, MIXED)
+    assert [s.origin for s in samples_for(loaded, "int8")] == [s.origin for s in gate_samples(loaded)]
 
 
 def test_no_samples_at_all_is_an_error(tmp_path: Path) -> None:

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from edgeflow.deploy import held
+from edgeflow.deploy.held import HeldDevice
 from edgeflow.deploy.preflight import check_layers
 from edgeflow.deploy.request import DeployRequest
 from edgeflow.errors import DeviceError
+from edgeflow.progress import Silent
 from edgeflow.toolchain import libraries
 from edgeflow.toolchain.products import Products, left_out
+from edgeflow.workspace import Workspace
 
 ASKED = DeployRequest(device="phone", runtime="ncnn")
 TARGET = "android-arm64-static"
@@ -31,6 +35,21 @@ def test_a_rare_layer_is_refused_by_name_with_the_command_that_cures(tmp_path: P
     assert f"edgeflow agent build --target {TARGET} --runtime ncnn" in str(told.value.hint)
     check_layers(ASKED, rare, "all", TARGET)
     check_layers(ASKED, artifact(tmp_path, "Input", "Convolution", "LSTM"), "common", TARGET)
+
+
+def test_a_sweep_refuses_it_too_before_anything_is_brought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec: Any = SimpleNamespace(name="phone", runtimes=())
+    device = HeldDevice(spec, Workspace(tmp_path, tmp_path))
+    native = SimpleNamespace(layers=lambda runtime: "common", target=SimpleNamespace(name=TARGET))
+    connection = SimpleNamespace(native=native, session=None)  # bringing anything would need a session
+    monkeypatch.setattr(held, "open_device", lambda *words: SimpleNamespace(facts=None, close=lambda: None))
+    monkeypatch.setattr(held.preflight, "check_device", lambda *words, **more: None)
+    monkeypatch.setattr(device, "_connect", lambda *words: (connection, None))
+    prepared: Any = SimpleNamespace(artifact=artifact(tmp_path, "GRU"), model=SimpleNamespace(size_bytes=1))
+    with pytest.raises(DeviceError, match="without GRU"), device.placed(ASKED, prepared, Silent()):
+        pass
 
 
 def test_so_is_what_needs_int8(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -93,6 +94,26 @@ def test_a_real_server_is_started_once_and_answers(
             AdbTransport("phone", serial="no-such-device")
     finally:
         kill = [adb_program(), "-P", str(free_port), "kill-server"]
+        subprocess.run(kill, env={**os.environ, "HOME": str(tmp_path)}, timeout=20, check=True)
+
+
+def test_phones_that_begin_at_once_start_one_server(
+    free_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads, as in a sweep, and other processes: whose own start fails takes the server that is there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    starts = tmp_path / "starts"
+    program = tmp_path / "adb"
+    program.write_text(f'#!/bin/sh\necho >>{starts}\n{adb_program()} "$@"\necho lost the race >&2\nexit 1\n')
+    program.chmod(0o755)
+    real = adb_program()
+    monkeypatch.setenv("ADBUTILS_ADB_PATH", str(program))
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(lambda _: AdbServer(port=free_port).start(), range(4)))
+        assert starts.read_text() == "\n"
+    finally:
+        kill = [real, "-P", str(free_port), "kill-server"]
         subprocess.run(kill, env={**os.environ, "HOME": str(tmp_path)}, timeout=20, check=True)
 
 

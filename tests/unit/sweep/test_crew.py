@@ -55,6 +55,9 @@ class Worker:
     def forget(self, device: str) -> None:
         self.forgotten.append(device)
 
+    def interrupt(self) -> None:
+        pass
+
 
 def test_ctrl_c_at_any_moment_is_an_interrupt_and_nothing_else() -> None:
     """It once fell between the making of a device's thread and its start, and ended in a traceback."""

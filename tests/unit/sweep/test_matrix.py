@@ -134,8 +134,8 @@ def test_impossible_cells_are_left_out_with_the_reason(tmp_path: Path, fleet: Fl
     matrix = expanded(
         tmp_path,
         fleet,
-        "models: zoo:a\ndevices: [one, phone]\nruntimes: [ncnn, onnxruntime]\nprecisions: [fp32, int8]\n"
-        "accelerators: [cpu, gpu]\n",
+        "models: zoo:a\ndevices: [one, phone]\nruntimes: [ncnn, onnxruntime]\n"
+        "precisions: [fp32, int8-dynamic]\naccelerators: [cpu, gpu]\n",
     )
     checked = without_impossible(matrix, fleet, {}, None)
     assert {(cell.device, cell.runtime) for cell in checked.cells} == {
@@ -143,7 +143,7 @@ def test_impossible_cells_are_left_out_with_the_reason(tmp_path: Path, fleet: Fl
     }  # fmt: skip
     assert len(checked.cells) + len(checked.dropped) == 16
     told = "\n".join(dropped.reason for dropped in checked.dropped)
-    assert "ncnn does not offer int8" in told
+    assert "ncnn does not offer int8-dynamic" in told
     assert "serves accelerator gpu" in told
     assert "devices.yaml allows ncnn on phone, not onnxruntime" in told
 

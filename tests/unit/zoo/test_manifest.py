@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def test_the_zoo_lists_its_models_without_any_cache(tmp_path: Path) -> None:
     models = list_models(tmp_path)
     assert [model.name for model in models] == [
         "blazeface",
+        "efficientnet-lite0",
         "mlsd-tiny",
         "mtcnn-onet",
         "picodet-layout",
@@ -55,6 +57,10 @@ def test_every_model_ships_a_recipe_with_a_real_sample(name: str, tmp_path: Path
     assert recipe.samples
     named = {file for sample in recipe.samples for file in sample.files.values()}
     fetched = {sample.file for sample in manifest().models[name].samples}
+    if recipe.calibration is not None:
+        named |= set(fnmatch.filter(fetched, recipe.calibration.data))
+    if isinstance(recipe.labels, str):
+        named.add(recipe.labels)
     assert named == set(bundled) - {"recipe.yaml"} | fetched
     if not fetched:
         assert len(real_samples(recipe)) == len(recipe.samples)

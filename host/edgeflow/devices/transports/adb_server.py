@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ _START_S = 30.0
 _CONNECT_S = 20.0
 _OLDEST_VERSION = 41  # 1.0.41 (2018) brought the transport ids and the features that we use
 _DEFAULT_PORT = 5037
+_STARTING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,26 @@ class AdbServer:
 
     def start(self) -> None:
         """Starts the server unless one answers. Raises DeviceError, ToolMissingError."""
+        if self._runs():
+            return
+        with _STARTING:  # phones of a sweep begin at once, and of two starts one fails
+            if self._runs():
+                return
+            failure = self._run_start()
+        if not self._runs() and failure is not None:  # else another process was faster
+            raise failure
+        self._check_version()
+
+    def _runs(self) -> bool:
+        """Whether a server answers. Raises DeviceError for another program, and where none can be started."""
         try:
             self._check_version()
-            return
         except _NoServer as error:
             if self.path or not self.is_local:
-                raise DeviceError(error.message, hint="start it there, or unset ADB_SERVER_SOCKET") from error
-        self._run_start()
-        self._check_version()
+                hint = "start it there, or unset ADB_SERVER_SOCKET"
+                raise DeviceError(error.message, hint=hint) from error
+            return False
+        return True
 
     def devices(self) -> list[ListedDevice]:
         """All that the server lists, in whatever state. Raises DeviceError."""
@@ -192,7 +206,8 @@ class AdbServer:
                 hint="adb kill-server, then update the Android platform tools (or remove that adb from PATH)",
             )
 
-    def _run_start(self) -> None:
+    def _run_start(self) -> DeviceError | None:
+        """Runs adb to start it; what adb said, where it failed. Raises DeviceError, ToolMissingError."""
         program = adb_program()
         environment = {**os.environ, "ANDROID_ADB_SERVER_PORT": str(self.port)}
         # A file, not a pipe: the server that it leaves running would keep a pipe open.
@@ -217,11 +232,12 @@ class AdbServer:
                 words.seek(0)
                 text = words.read().decode("utf-8", "replace").strip()
                 last = text.splitlines()[-1] if text else f"exit code {code}"
-                raise DeviceError(
+                return DeviceError(
                     f"{self} cannot be started: {last}",
                     detail=text,
                     hint="see what else uses its port, or set ANDROID_ADB_SERVER_PORT",
                 )
+        return None
 
 
 def _check_reachable(name: str, address: str) -> None:

@@ -104,7 +104,7 @@ def test_wheels_for_another_machine(wheels_home: Path, tmp_path: Path) -> None:
 
 
 def test_paddle_lite_comes_with_a_numpy_that_it_can_read(wheels_home: Path, tmp_path: Path) -> None:
-    """Its wheel names no numpy, and the newest is one that it copies nothing out of; 2.12 is what pip prefers."""
+    """Its wheel names none, and out of the newest it copies nothing; of itself pip would prefer 2.12."""
     from dataclasses import replace
 
     facts = replace(PI5, arch="x86_64", abis=("x86_64",), python_version="3.8.18")

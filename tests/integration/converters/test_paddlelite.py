@@ -83,6 +83,7 @@ CASES: dict[str, Case] = {
     "add": ("Add", IMAGE, [drawn(8, 1, 1)], {}),
     "sub": ("Sub", IMAGE, [drawn(1, 1, 1, 16)], {}),
     "sub number": ("Sub", IMAGE, [np.float32(0.3)], {}),
+    "equal": ("Equal", (2, 5), [], {}),
     "div": ("Div", IMAGE, [drawn(1, 8, 12, 1) + 4], {}),
     "min": ("Min", IMAGE, [drawn(1, 8, 1, 1)], {}),
     "add grows": ("Add", (1, 8, 1, 1), [drawn(*IMAGE)], {}),
@@ -125,9 +126,28 @@ CASES: dict[str, Case] = {
 """Name -> operator, shape of its input, constants, attributes."""
 
 
+def _equal(shape: tuple[int, ...]) -> onnx.ModelProto:
+    """Where an image agrees with its own pixels in the other order along the last axis."""
+    last = shape[-1]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["x", "backwards"], ["other"], axis=len(shape) - 1),
+            helper.make_node("Equal", ["x", "other"], ["same"], name="n"),
+            helper.make_node("Cast", ["same"], ["y"], to=TensorProto.FLOAT),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(np.arange(last)[::-1].copy(), "backwards")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
 def model_of(case: Case) -> onnx.ModelProto:
     kind, shape, constants, attributes = case
     names = [f"c{place}" for place in range(len(constants))]
+    if kind == "Equal":  # compares a mirrored image with itself, and gives numbers
+        return _equal(shape)
     if kind == "Resize":  # an empty region or scale is one that is not given
         names = [name if array.size else "" for name, array in zip(names, constants, strict=True)]
     graph = helper.make_graph(

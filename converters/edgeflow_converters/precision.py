@@ -63,6 +63,9 @@ _MNN_FP16 = _flags(precision="low", memory="normal", power="normal")
 # x86 CPUs compute in too, it agreed on one of the zoo's nine models.
 _OPENVINO_FP32 = _flags(inference_precision_hint="f32", performance_hint="LATENCY")
 
+# Paddle Lite is told nothing but which cores it may use, and that is the device's affair.
+_LITE = _flags()
+
 OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
     {
         ("ncnn", "fp32"): Precision("fp32", "fp32", _NCNN_FP32),
@@ -82,6 +85,9 @@ OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
         ("openvino", "int8"): Precision("int8", "int8", _OPENVINO_FP32),
         ("openvino", "int8-dynamic"): Precision("int8", "fp32", _OPENVINO_FP32),
         ("mnn", "int8-dynamic"): Precision("int8", "fp32", _MNN_FP32),
+        ("paddlelite", "fp32"): Precision("fp32", "fp32", _LITE),
+        # opt stores the weights as int8, Paddle Lite widens them when it loads them.
+        ("paddlelite", "int8-dynamic"): Precision("int8", "fp32", _LITE),
         ("tflite", "fp32"): Precision("fp32", "fp32", _TFLITE),
         # LiteRT widens half-precision weights once, when it loads the model.
         ("tflite", "fp16"): Precision("fp16", "fp32", _TFLITE),
@@ -94,10 +100,18 @@ OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
 _NOT_OFFERED: Mapping[tuple[str, str], str] = MappingProxyType(
     {
         ("ncnn", "int8-dynamic"): "ncnn quantises weights and activations together, never weights alone",
+        (
+            "paddlelite",
+            "fp16",
+        ): "its fp16 kernels are for ARMv8.2 alone, so no such product could be executed and judged here",
+        (
+            "paddlelite",
+            "int8",
+        ): "its quantizer is part of PaddlePaddle 2.6, and its int8 kernels for x86 judge no ARM product",
     }
 )
 
-_NOT_IN_THIS_VERSION = ("paddlelite", "snpe")
+_NOT_IN_THIS_VERSION = ("snpe",)
 
 RUNTIMES = tuple(sorted({runtime for runtime, _ in OFFERED}))
 

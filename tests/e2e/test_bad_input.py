@@ -13,6 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from conftest import run_edgeflow
+
 Cli = Callable[..., Any]
 
 
@@ -97,7 +99,7 @@ def test_unknown_names_list_the_known_ones(edgeflow: Cli, tmp_path: Path) -> Non
 
 def test_what_is_not_offered_says_why(edgeflow: Cli, tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "m.onnx")
-    refused(edgeflow("deploy", model, "--runtime", "paddlelite"), 2, "paddlelite", "ncnn")
+    refused(edgeflow("deploy", model, "--runtime", "snpe"), 2, "snpe", "ncnn")
     refused(edgeflow("deploy", model, "--precision", "int8-dynamic"), 2, "int8-dynamic", "fp16")
     refused(edgeflow("deploy", model, "--precision", "int8"), 2, "int8", "real inputs", "calibration")
     refused(edgeflow("deploy", model, "--runtime", "onnxruntime", "--accelerator", "gpu"), 3, "gpu")
@@ -188,3 +190,17 @@ def test_full_disk(tmp_path: Path, edgeflow: Cli, command: str) -> None:
     assert "Traceback" not in done.stderr
     assert "space" in done.stderr
     assert listing.read_text() == ""
+
+
+def test_no_python_that_paddle_lite_is_for(tmp_path: Path) -> None:
+    """Told with how to get one, before anything is converted; other runtimes are none the poorer."""
+    model, nothing = tiny_model(tmp_path / "m.onnx"), tmp_path / "nothing"
+    nothing.mkdir()
+    places = ("PATH", "HOME", "PYENV_ROOT", "XDG_DATA_HOME", "UV_PYTHON_INSTALL_DIR")
+    without = dict.fromkeys(places, str(nothing))
+    done = run_edgeflow(tmp_path / "home", tmp_path, "convert", model, "-r", "paddlelite", **without)
+    refused(
+        done, 6, "paddlelite needs Python 3.10 or 3.9 or 3.8, and none was found", "uv python install 3.10"
+    )
+    done = run_edgeflow(tmp_path / "home", tmp_path, "convert", model, "-r", "onnxruntime", **without)
+    assert done.code == 0, done.err

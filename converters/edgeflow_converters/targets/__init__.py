@@ -30,6 +30,10 @@ def get_target(name: str, tools_root: Path) -> Converter:
         from edgeflow_converters.targets.openvino import OpenvinoConverter
 
         return OpenvinoConverter(tools_root)
+    if name == "paddlelite":
+        from edgeflow_converters.targets.paddlelite import PaddleLiteConverter
+
+        return PaddleLiteConverter(tools_root)
     if name == "tflite":
         from edgeflow_converters.targets.tflite import TfliteConverter
 

@@ -60,7 +60,8 @@ def choose_agent(
         except DeviceError as native_error:
             also = native_error.message.removeprefix(f"{device.spec.name}: ")
             raise DeviceError(
-                f"{error.message}; nor does the native agent help: {also}", hint=error.hint
+                f"{error.message}; nor does the native agent help: {also}",
+                hint=_what_to_bring(runtime) or error.hint,
             ) from error
     if device.spec.transport != "local":
         with suppress(DeviceError):
@@ -76,6 +77,14 @@ def choose_agent(
                 if native.products.ready(runtime):
                     return native
     return Choice("python", "the device has what it needs")
+
+
+def _what_to_bring(runtime: str | None) -> str:
+    """What the user has to bring for a native worker of the runtime; "" where that is not the way."""
+    from edgeflow.toolchain.runtimes import load_runtimes
+
+    known = load_runtimes().get(runtime or "")
+    return known.bring if known else ""
 
 
 _RUNS = "its daemon runs"

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
@@ -27,7 +27,10 @@ _TIMEOUT_S = 900.0
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
 """Machine -> minor version of the oldest glibc 2 that wheels are made for (PEP 600)."""
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
-_NOT_FOR_MUSL = ("mnn", "onnxruntime", "openvino")
+_NOT_FOR_MUSL = ("mnn", "onnxruntime", "openvino", "paddlelite")
+_FOR_X86_ONLY = ("paddlelite",)
+_BESIDE = {"paddlelite": ("numpy<2",)}
+"""Runtime -> what it needs and its wheel does not say."""
 _UNREACHED = ("after connection broken", "could not fetch url", "connection error", "ssl certificate")
 """What pip says of an index that it cannot reach, before it says that it found nothing there."""
 
@@ -71,10 +74,14 @@ class WheelSet:
 def host_version(runtime: str) -> str | None:
     """The version of the runtime that verifies artifacts here: the one that the converters fetch, else this
     Python's; None without."""
+    from edgeflow_converters.locks import load_locks
     from edgeflow_converters.packages import RUNTIME_PINS
 
     if runtime in RUNTIME_PINS:
         return RUNTIME_PINS[runtime]
+    locks = load_locks()
+    if runtime in locks:
+        return locks[runtime].version
     package = REGISTRY[runtime].package
     try:
         return None if package is None else installed_version(package)
@@ -93,7 +100,15 @@ def platform_for(device: str, runtime: str, facts: DeviceFacts) -> WheelPlatform
         raise DeviceError(f"{where}: numpy, which it needs, is not published for {machine} Linux", hint=own)
     if facts.libc == "musl" and runtime in _NOT_FOR_MUSL:
         raise DeviceError(f"{where}: it is not published for musl, the libc of {facts.os_version}", hint=own)
+    if machine != "x86_64" and runtime in _FOR_X86_ONLY:
+        raise DeviceError(f"{where}: it is published for x86_64 only", hint="use another runtime there")
     python = ".".join(facts.python_version.split(".")[:2])
+    pythons = _pythons_of(runtime)
+    if pythons and python not in pythons:
+        raise DeviceError(
+            f"{where}: its Python is {python}, and they are for {', '.join(pythons[:-1])} and {pythons[-1]}",
+            hint=f"set `python:` of {device} in devices.yaml to one of those, or use --agent native",
+        )
     match = re.match(r"(\d+)\.(\d+)", facts.libc_version or "")
     if match is None or facts.libc not in ("glibc", "musl"):
         raise DeviceError(f"{where}: it does not tell which libc it has", hint=own)
@@ -124,7 +139,7 @@ def fetch(
     from edgeflow_converters.errors import CacheUnwritable
 
     package, wanted = str(REGISTRY[runtime].package), host_version(runtime)
-    what = json.dumps(["wheels/1", package, wanted, platform.python, platform.tags])
+    what = json.dumps(["wheels/2", package, wanted, _BESIDE.get(runtime, ()), platform.python, platform.tags])
     key = hashlib.sha256(what.encode()).hexdigest()
     cache = Cache(workspace.cache_dir)
     try:
@@ -132,7 +147,7 @@ def fetch(
         if folder is None:
             progress.step(f"fetch {runtime} {wanted or ''} for {device} ({platform.label})")
             folder = cache.build(
-                "wheels", key, lambda work: _download(package, wanted, platform, device, work)
+                "wheels", key, lambda work: _download(runtime, wanted, platform, device, work)
             )
     except CacheUnwritable as error:
         raise UsageError(error.message, hint=error.hint) from error
@@ -150,6 +165,14 @@ def manifest_of(site: str) -> str:
     return f"site/{site}/{MANIFEST}"
 
 
+def _pythons_of(runtime: str) -> list[str]:
+    """The Pythons that the runtime has wheels for, where there are only a few."""
+    from edgeflow_converters.locks import load_locks
+
+    lock = load_locks().get(runtime)
+    return [] if lock is None else sorted(lock.python, key=lambda version: int(version.split(".")[1]))
+
+
 def _machine_of(facts: DeviceFacts) -> str:
     """The machine that the device's programs are built for: a 64-bit kernel may run a 32-bit system."""
     if facts.abis and facts.abis[0] in ("armeabi-v7a", "armeabi", "x86"):
@@ -165,11 +188,13 @@ def _wheel_set(runtime: str, package: str, folder: Path) -> WheelSet:
     return WheelSet(runtime, version, files)
 
 
-def _download(package: str, wanted: str | None, platform: WheelPlatform, device: str, folder: Path) -> None:
+def _download(runtime: str, wanted: str | None, platform: WheelPlatform, device: str, folder: Path) -> None:
+    package = str(REGISTRY[runtime].package)
     pinned = f"{package}=={wanted}" if wanted else package
-    code, log = _pip(pinned, platform, folder)
+    beside = _BESIDE.get(runtime, ())
+    code, log = _pip([pinned, *beside], platform, folder)
     if code != 0 and wanted and _is_unpublished(log):
-        code, log = _pip(package, platform, folder)
+        code, log = _pip([package, *beside], platform, folder)
     if code == 0:
         return
     if _is_unpublished(log):
@@ -187,7 +212,7 @@ def _download(package: str, wanted: str | None, platform: WheelPlatform, device:
     )
 
 
-def _pip(requirement: str, platform: WheelPlatform, folder: Path) -> tuple[int, str]:
+def _pip(requirements: Sequence[str], platform: WheelPlatform, folder: Path) -> tuple[int, str]:
     from edgeflow_converters import tool
     from edgeflow_converters.errors import ConvertError
 
@@ -203,7 +228,7 @@ def _pip(requirement: str, platform: WheelPlatform, folder: Path) -> tuple[int, 
     scratch.mkdir(exist_ok=True)
     try:
         finished = tool.run(
-            [*argv, requirement],
+            [*argv, *requirements],
             name="pip",
             cwd=scratch,
             timeout_s=_TIMEOUT_S,

@@ -16,6 +16,7 @@ from edgeflow.agentlink.reattach import Reattaching
 from edgeflow.agentlink.runtimes import provide_runtime
 from edgeflow.bench.conditions import hottest_cpu_zone
 from edgeflow.deploy import preflight
+from edgeflow.deploy.for_device import for_device
 from edgeflow.deploy.placing import Placed
 from edgeflow.devices.device import open_device
 from edgeflow.errors import DeviceError, EdgeflowError
@@ -151,6 +152,7 @@ class HeldDevice:
             source_bytes=prepared.model.size_bytes,
             allowed=spec.runtimes,
         )
+        artifact = for_device(artifact, spec.name, device.facts)
         connection, transfer = self._connect(device, request)
         session, native = connection.session, connection.native
         layers = None if native is None else native.layers(request.runtime)

@@ -16,6 +16,7 @@ from edgeflow.agentlink.prune import prune
 from edgeflow.agentlink.reattach import Reattaching
 from edgeflow.agentlink.runtimes import provide_runtime
 from edgeflow.deploy import conversion, preflight
+from edgeflow.deploy.for_device import for_device
 from edgeflow.devices.device import open_device
 from edgeflow.inputs.samples import samples_for
 from edgeflow.toolchain.targets import NULL
@@ -110,6 +111,7 @@ def placed(
         artifact = conversion.make_artifact(
             model, request.runtime, request.precision, samples, workspace, progress, request.options
         )
+        artifact = for_device(artifact, device_spec.name, device.facts)
         layers = None if native is None else native.layers(request.runtime)
         if native is not None:
             preflight.check_layers(request, artifact, layers, native.target.name)

@@ -103,6 +103,18 @@ def test_wheels_for_another_machine(wheels_home: Path, tmp_path: Path) -> None:
     assert all("aarch64" in name for name in native), native
 
 
+def test_paddle_lite_comes_with_a_numpy_that_it_can_read(wheels_home: Path, tmp_path: Path) -> None:
+    """Its wheel names none, and out of the newest it copies nothing; of itself pip would prefer 2.12."""
+    from dataclasses import replace
+
+    facts = replace(PI5, arch="x86_64", abis=("x86_64",), python_version="3.8.18")
+    platform = platform_for("nas", "paddlelite", facts)
+    found = fetch("paddlelite", platform, "nas", Workspace(wheels_home, tmp_path), Silent())
+    names = sorted("-".join(path.name.split("-")[:3]) for path in found.files.values())
+    assert names == ["numpy-1.24.4-cp38", "paddlelite-2.13rc0-cp38"]
+    assert found.version == host_version("paddlelite")
+
+
 def test_no_wheel_for_an_old_system_is_told_before_anything_is_pushed(
     wheels_home: Path, tmp_path: Path
 ) -> None:

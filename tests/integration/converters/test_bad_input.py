@@ -177,7 +177,8 @@ def test_no_samples(model: Path, cache: Path) -> None:
         ("ncnnn", "fp32", errors.UnknownTarget),
         ("ncnn", "fp23", errors.UnknownTarget),
         ("ncnn", "int8-dynamic", errors.NotOffered),
-        ("paddlelite", "fp32", errors.NotOffered),
+        ("paddlelite", "int8", errors.NotOffered),
+        ("snpe", "fp32", errors.NotOffered),
     ],
 )
 def test_a_target_that_cannot_be_had(

@@ -159,6 +159,30 @@ def test_where_neither_can_both_reasons_are_given(workspace: Workspace) -> None:
         chosen(workspace, device(riscv))
 
 
+LAPTOP = replace(BOARD, arch="x86_64", abis=("x86_64",))
+
+
+def test_paddle_lite_runs_natively_beside_a_python_that_its_wheel_is_not_for(workspace: Workspace) -> None:
+    built(workspace, "host", "paddlelite")
+    there, told = device(LAPTOP, "local"), Told()
+    choice = chosen(workspace, there, "paddlelite")
+    assert choice.kind == "native"
+    tell(choice, there, "paddlelite", told)
+    (note,) = told.notes
+    assert "native agent for host" in note and "its Python is 3.11" in note
+    older = device(replace(LAPTOP, python_version="3.10.13"), "local")
+    assert chosen(workspace, older, "paddlelite").kind == "python"
+
+
+def test_a_board_for_paddle_lite_is_told_what_to_bring(workspace: Workspace) -> None:
+    """There is no wheel for ARM at all, so no other Python helps."""
+    with pytest.raises(
+        DeviceError, match=r"x86_64 only; nor does.*no native paddlelite for linux-aarch64"
+    ) as at:
+        chosen(workspace, device(BOARD), "paddlelite")
+    assert "EDGEFLOW_RUNTIME_DIR_PADDLELITE" in at.value.hint and "Python" not in at.value.hint
+
+
 def test_without_a_compiler_the_error_names_the_cure(workspace: Workspace) -> None:
     there = device(PHONE, "adb")
     with pytest.raises(ToolMissingError) as caught:

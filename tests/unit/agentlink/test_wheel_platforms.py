@@ -15,6 +15,7 @@ PI5 = DeviceFacts(
     libc_version="2.36", model="Raspberry Pi 5", soc="bcm2712", api_level=None, cores=4, clusters=(),
     memory_bytes=4 << 30, memory_available_bytes=3 << 30, disk_free_bytes=8 << 30, python_version="3.11.2",
 )  # fmt: skip
+X86 = {"arch": "x86_64", "abis": ("x86_64",)}
 
 
 def test_a_64_bit_board_takes_every_manylinux_up_to_its_glibc() -> None:
@@ -48,6 +49,10 @@ def test_musl_takes_musl_wheels_where_there_are_some() -> None:
         ({"os": "darwin", "libc": "libSystem"}, "ncnn", "darwin"),
         ({"arch": "riscv64", "abis": ("riscv64",)}, "ncnn", "riscv64"),
         ({"libc_version": None}, "ncnn", "which libc"),
+        ({}, "paddlelite", "x86_64 only"),
+        ({**X86, "libc": "musl", "libc_version": "1.2.4", "os_version": "Alpine"}, "paddlelite", "musl"),
+        ({**X86, "python_version": "3.11.2"}, "paddlelite", r"its Python is 3\.11.*3\.8, 3\.9 and 3\.10"),
+        ({**X86, "python_version": "3.7.3"}, "paddlelite", r"its Python is 3\.7"),
     ],
 )
 def test_what_has_no_wheels_is_named(changes: dict[str, object], runtime: str, words: str) -> None:
@@ -55,3 +60,13 @@ def test_what_has_no_wheels_is_named(changes: dict[str, object], runtime: str, w
         platform_for("board", runtime, replace(PI5, **changes))  # type: ignore[arg-type]
     assert caught.value.message.startswith(f"board: {runtime}")
     assert caught.value.hint
+
+
+def test_paddle_lite_is_for_some_pythons_only_and_the_hint_names_one_and_the_other_agent() -> None:
+    """A newer Python is what it is not for."""
+    older = replace(PI5, python_version="3.10.13", **X86)  # type: ignore[arg-type]
+    assert platform_for("nas", "paddlelite", older).python == "3.10"
+    with pytest.raises(DeviceError) as caught:
+        platform_for("nas", "paddlelite", replace(older, python_version="3.12.1"))
+    assert "newer" not in caught.value.hint
+    assert "`python:` of nas" in caught.value.hint and "--agent native" in caught.value.hint

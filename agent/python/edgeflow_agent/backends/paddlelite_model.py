@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import struct
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from edgeflow_agent.faults import Fault
 
@@ -61,9 +61,10 @@ def read_model(path: str) -> Model:
         raise _refused("it is damaged") from error
 
 
-def require_target(model: Model) -> None:
-    """Raises Fault load_failed unless this processor can run every kernel."""
-    ours = X86 if platform.machine() in ("x86_64", "AMD64", "i686") else ARM
+def require_target(model: Model, ours: Optional[int] = None) -> None:
+    """Raises Fault load_failed unless target `ours`, by default this processor, can run every kernel."""
+    if ours is None:
+        ours = X86 if platform.machine() in ("x86_64", "AMD64", "i686") else ARM
     others = sorted({kernel.target for kernel in model.kernels} - {HOST, ANY, ours})
     if others:
         raise Fault(

@@ -28,6 +28,7 @@ from edgeflow_converters.errors import (
 )
 from edgeflow_converters.inspect import ModelInfo
 from edgeflow_converters.inspect_cache import inspect_cached
+from edgeflow_converters.needs import needs_of, verified_by
 from edgeflow_converters.reference import reference_outputs
 from edgeflow_converters.runners import process
 from edgeflow_converters.sensitivity import amplification
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Part of every artifact's key: raise it when a change here makes other artifacts of the same request.
-CONVERTER_VERSION = "2"
+CONVERTER_VERSION = "3"
 
 CALIBRATED = "int8"
 """The precision that needs calibration inputs."""
@@ -208,10 +209,12 @@ class _Job:
         self.progress("commit")
         for name in product.files.values():
             (folder / name).rename(out / name)
+        tools = {**_tool_versions(), **product.tools}
+        runtime = self.request.runtime
         artifact = Artifact(
             path=out,
             key=key,
-            runtime=self.request.runtime,
+            runtime=runtime,
             precision=self.request.precision,
             weights_dtype=product.weights_dtype,
             compute_dtype=product.compute_dtype,
@@ -222,10 +225,11 @@ class _Job:
             inputs=product.inputs,
             outputs=product.outputs,
             runtime_options=product.runtime_options,
-            tools={**_tool_versions(), **product.tools},
+            tools=tools,
             notes=(*notes, *product.notes),
             verdict=verdict,
             cached=False,
+            needs=needs_of(runtime, out, product.files, verified_by(runtime, tools)),
         )
         write_artifact(artifact, out)
 

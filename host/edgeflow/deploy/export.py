@@ -59,6 +59,7 @@ def convert_document(
         "inputs": [tensor.to_json() for tensor in artifact.inputs],
         "outputs": [tensor.to_json() for tensor in artifact.outputs],
         "runtime_options": dict(artifact.runtime_options),
+        "needs": None if artifact.needs is None else artifact.needs.to_json(),
         "tools": dict(artifact.tools),
         "notes": list(artifact.notes),
         "numerics": artifact.verdict.to_json(),

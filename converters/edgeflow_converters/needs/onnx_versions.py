@@ -1,8 +1,9 @@
 """Which ONNX Runtime reads an ONNX file: by its IR version and operator sets.
 
-Sources: ONNX Runtime's table "ONNX opset support" (onnxruntime.ai/docs/reference/compatibility.html), ONNX's own
-table of releases, and what was executed: 1.11.1, 1.12.1, 1.14.1, 1.17.3, 1.18.1, 1.21.1, 1.22.1, 1.23.2 and
-1.24.1 were given a model of one node in every operator set and IR version. Newer ones read all that older do.
+Sources: ONNX Runtime's table "ONNX opset support" (onnxruntime.ai/docs/reference/compatibility.html), ONNX's
+own table of releases, and what was executed: 1.11.1, 1.12.1, 1.14.1, 1.17.3, 1.18.1, 1.21.1, 1.22.1, 1.23.2
+and 1.24.1 were given a model of one node in every operator set and IR version. Newer ones read all that older
+ones do.
 
 The file is walked here, not parsed by the onnx package, which takes longer to import than this takes.
 """

@@ -82,8 +82,8 @@ def check_layers(request: DeployRequest, artifact: Artifact, layers: str | None,
 
 
 def check_needs(request: DeployRequest, artifact: Artifact, facts: DeviceFacts, runtime: Provided) -> str:
-    """That the device has what reads the artifact: the runtime's version, the ABI and the libc where only some
-    will do. Raises DeviceError with the cure; what could not be checked is returned, for a note.
+    """That the device has what reads the artifact: the runtime's version, the ABI and the libc where only
+    some will do. Raises DeviceError with the cure; what could not be checked is returned, for a note.
     """
     needs, name = artifact.needs, request.device
     if needs is None:

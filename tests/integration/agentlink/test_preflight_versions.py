@@ -1,4 +1,4 @@
-"""A device whose runtime cannot read the artifact is refused before the push, by deploy, run and sweep alike."""
+"""A device whose runtime cannot read the artifact is refused before the push: by deploy, run and sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which versions of a runtime read an artifact: by what is in its files, and by the version that verified it."""
+"""Which versions of a runtime read an artifact: by what is in its files, or by what verified it."""
 
 from __future__ import annotations
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from edgeflow.agentlink.wheels import platform_for
-from edgeflow.errors import DeviceError
+from edgeflow.agentlink.wheels import _require_pinned, platform_for
+from edgeflow.errors import DeviceError, ToolMissingError
 from edgeflow.types import DeviceFacts
 
 PI5 = DeviceFacts(
@@ -55,3 +56,11 @@ def test_what_has_no_wheels_is_named(changes: dict[str, object], runtime: str, w
         platform_for("board", runtime, replace(PI5, **changes))  # type: ignore[arg-type]
     assert caught.value.message.startswith(f"board: {runtime}")
     assert caught.value.hint
+
+
+def test_a_runtime_for_a_device_is_the_file_that_was_pinned(tmp_path: Path) -> None:
+    (tmp_path / "numpy-1.26.4-cp311-cp311-linux_aarch64.whl").write_bytes(b"pinned by nobody")
+    _require_pinned(tmp_path, "pi5")
+    (tmp_path / "ncnn-1.0.20261020-cp311-cp311-manylinux_2_28_aarch64.whl").write_bytes(b"something else")
+    with pytest.raises(ToolMissingError, match=r"ncnn-1\.0\..* for pi5 is not the file that was pinned"):
+        _require_pinned(tmp_path, "pi5")

@@ -67,6 +67,7 @@ class Artifact:
     verdict: Verdict
     cached: bool
     needs: Needs | None = None  # None: of an earlier edgeflow, or it has no files
+    phases_ns: Mapping[str, int] = field(default_factory=dict, compare=False)  # of this call; not content
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +39,12 @@ def convert_document(
         raise UsageError("null converts nothing: it echoes a model's inputs", hint="name another runtime")
     target = None if output is None else _check_output(workspace.cwd / output)
     workspace.ensure_home()
+    began_ns = time.monotonic_ns()
     model = resolve(spec, workspace, progress)
-    artifact = conversion.make_artifact(
-        model, runtime, precision, samples_for(model.recipe, precision), workspace, progress
-    )
+    resolved_ns = time.monotonic_ns()
+    samples = samples_for(model.recipe, precision)
+    phases_ns = {"resolve": resolved_ns - began_ns, "samples": time.monotonic_ns() - resolved_ns}
+    artifact = conversion.make_artifact(model, runtime, precision, samples, workspace, progress)
     if target is not None:
         _copy(artifact, target)
     return {
@@ -64,6 +67,7 @@ def convert_document(
         "notes": list(artifact.notes),
         "numerics": artifact.verdict.to_json(),
         "cached": artifact.cached,
+        "phases_ns": {**phases_ns, **artifact.phases_ns},
     }
 
 

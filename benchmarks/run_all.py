@@ -23,6 +23,7 @@ COMMANDS = (
     ("report_scale.py",),
     ("dask_scale.py",),
     ("int8_accuracy.py",),
+    ("convert_time.py",),
 )
 
 

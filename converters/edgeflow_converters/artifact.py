@@ -9,6 +9,7 @@ from typing import Any
 from edgeflow_converters.base import Artifact
 from edgeflow_converters.check import Verdict
 from edgeflow_converters.errors import ConverterFailed
+from edgeflow_converters.needs import Needs
 from edgeflow_converters.tensors import TensorSpec
 
 SCHEMA = "edgeflow.artifact/1"
@@ -37,6 +38,7 @@ def write_artifact(artifact: Artifact, folder: Path) -> None:
         "tools": dict(artifact.tools),
         "notes": list(artifact.notes),
         "verdict": artifact.verdict.to_json(),
+        "needs": None if artifact.needs is None else artifact.needs.to_json(),
     }
     (folder / FILE_NAME).write_text(json.dumps(data, indent=1) + "\n")
 
@@ -66,6 +68,7 @@ def read_artifact(folder: Path, *, cached: bool) -> Artifact:
             notes=tuple(data["notes"]),
             verdict=Verdict.from_json(data["verdict"]),
             cached=cached,
+            needs=Needs.from_json(data["needs"]) if data.get("needs") else None,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConverterFailed(

@@ -12,6 +12,7 @@ from edgeflow_converters.tensors import TensorSpec
 if TYPE_CHECKING:
     from edgeflow_converters.check import Tolerance, Verdict
     from edgeflow_converters.inspect import ModelInfo
+    from edgeflow_converters.needs import Needs
     from edgeflow_converters.tensors import Tensors
 
 
@@ -65,6 +66,8 @@ class Artifact:
     notes: tuple[str, ...]  # what preparing and converting had to say
     verdict: Verdict
     cached: bool
+    needs: Needs | None = None  # None: of an earlier edgeflow, or it has no files
+    phases_ns: Mapping[str, int] = field(default_factory=dict, compare=False)  # of this call; not content
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 Each set is a folder of its own below the tools folder, pinned package by package, so that nothing of it can
 change the environment that edgeflow runs in; a subprocess gets the folder on its PYTHONPATH. Requirements
-are listed in full and never resolved: what is not listed (OpenVINO's and NNCF's telemetry) is not fetched.
+are listed in full in locks/packages/NAME.txt, with the SHA-256 of every file that their makers published,
+and never resolved: what is not listed (OpenVINO's and NNCF's telemetry) is not fetched, and a file that is
+not what it was is refused.
 """
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -22,6 +25,7 @@ from edgeflow_converters.base import ProgressFn, ToolStatus
 from edgeflow_converters.errors import CacheUnwritable, ConverterFailed, ToolMissing
 
 _FETCH_TIMEOUT_S = 900.0
+_LOCKS = Path(__file__).parent / "locks" / "packages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,15 @@ class PackageSet:
 
     name: str
     version: str
-    requirements: tuple[str, ...]
     marker: str
     download_mb: int
     disk_mb: int
+    locks: Path = _LOCKS
+
+    @property
+    def lock(self) -> Path:
+        """The requirements file that pins every package of the set by hash."""
+        return self.locks / f"{self.name}.txt"
 
     def folder(self, tools_root: Path) -> Path:
         return tools_root / f"{self.name}-{self.version}"
@@ -41,7 +50,8 @@ class PackageSet:
     def fetch_command(self, folder: Path) -> list[str]:
         return [
             sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps",
-            "--no-compile", "--only-binary", ":all:", "--target", str(folder), *self.requirements,
+            "--no-compile", "--only-binary", ":all:", "--require-hashes", "--target", str(folder),
+            "-r", str(self.lock),
         ]  # fmt: skip
 
     def status(self, tools_root: Path) -> ToolStatus:
@@ -76,11 +86,14 @@ class PackageSet:
                 if not (staging / self.marker).exists():
                     raise ConverterFailed(f"the package holds no {self.marker}")
             except ConverterFailed as error:
+                tampered = _TAMPERED.search(error.log) is not None
                 raise ToolMissing(
                     f"{self.name} {self.version} could not be fetched for {platform.system()} "
                     f"{platform.machine()}, Python {platform.python_version()}: "
                     f"{index_reason(error.message, error.log)}",
-                    hint=f"check the network, or run: {' '.join(self.fetch_command(folder))}",
+                    hint="look at the index that pip is configured to use: who put that file there?"
+                    if tampered
+                    else f"check the network, or run: {' '.join(self.fetch_command(folder))}",
                     log=error.log,
                 ) from error
 
@@ -88,8 +101,26 @@ class PackageSet:
         return folder
 
 
+def pinned_hashes() -> Mapping[tuple[str, str], frozenset[str]]:
+    """(package as wheels spell it, version) -> the SHA-256 of each of its files, out of locks/packages."""
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    entry = re.compile(r"^(\S+)==(\S+) \\\n((?:    --hash=.*\n?)+)", re.MULTILINE)
+    for path in sorted(_LOCKS.glob("*.txt")):
+        for package, version, hashes in entry.findall(path.read_text(encoding="utf-8")):
+            known = frozenset(re.findall(r"sha256:([0-9a-f]{64})", hashes))
+            found[package.lower().replace("-", "_"), version] = known
+    return found
+
+
 def index_reason(reason: str, log: str) -> str:
     """Why pip fetched nothing: its last line blames the package where the network is what failed."""
+    changed = _TAMPERED.search(log)
+    if changed:
+        what = re.search(r"^ {4}(\S.*?) from ", log[changed.end() :], re.MULTILINE)
+        return (
+            f"what the index has of {what[1] if what else 'it'} is not what was pinned: its SHA-256 is "
+            "another one. Nothing of it was installed"
+        )
     offline = any(word in log.lower() for word in ("connection", "retrying", "resolve", "timed out", "proxy"))
     return "the package index cannot be reached" if offline else reason
 
@@ -120,20 +151,15 @@ def fill_once(folder: Path, marker: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-MNN = PackageSet("mnn", "3.6.1", ("MNN==3.6.1",), "MNN/__init__.py", 18, 58)
-OPENVINO = PackageSet("openvino", "2026.4.1", ("openvino==2026.4.1",), "openvino/__init__.py", 59, 185)
-NNCF = PackageSet(
-    "nncf",
-    "3.4.0",
-    (
-        "nncf==3.4.0", "networkx==3.6.1", "numpy==2.4.6", "psutil==7.2.2", "safetensors==0.8.0",
-        "scipy==1.17.1", "tabulate==0.10.0",
-    ),
-    "nncf/__init__.py",
-    60,
-    170,
-)  # fmt: skip
+_TAMPERED = re.compile(r"THESE PACKAGES DO NOT MATCH THE HASHES[^\n]*\n")
+
+MNN = PackageSet("mnn", "3.6.1", "MNN/__init__.py", 18, 58)
+OPENVINO = PackageSet("openvino", "2026.4.1", "openvino/__init__.py", 59, 185)
+NNCF = PackageSet("nncf", "3.4.0", "nncf/__init__.py", 60, 170)
 """Without what NNCF needs for PyTorch, for drawing graphs and for telling its maker of its use."""
+
+PNNX = PackageSet("pnnx", "20261020", "pnnx/pnnx", 30, 85)
+"""Without torch (5 GB), which the wheel declares: the executable inside is self-contained."""
 
 RUNTIME_PINS: Mapping[str, str] = MappingProxyType({"mnn": MNN.version, "openvino": OPENVINO.version})
 """Runtime -> the version that verifies its artifacts, for those that come from here."""

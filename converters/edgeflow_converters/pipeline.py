@@ -28,17 +28,20 @@ from edgeflow_converters.errors import (
 )
 from edgeflow_converters.inspect import ModelInfo
 from edgeflow_converters.inspect_cache import inspect_cached
+from edgeflow_converters.needs import needs_of, verified_by
+from edgeflow_converters.phases import Phases
 from edgeflow_converters.reference import reference_outputs
 from edgeflow_converters.runners import process
 from edgeflow_converters.sensitivity import amplification
 from edgeflow_converters.shapes import pinned_shapes, require_samples_fit
+from edgeflow_converters.stored_weights import require_the_models_weights
 from edgeflow_converters.targets import get_target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Part of every artifact's key: raise it when a change here makes other artifacts of the same request.
-CONVERTER_VERSION = "2"
+CONVERTER_VERSION = "3"
 
 CALIBRATED = "int8"
 """The precision that needs calibration inputs."""
@@ -69,7 +72,8 @@ def convert(
     """
     precision.lookup(request.runtime, request.precision)
     request = replace(request, options=options.checked(request.runtime, request.options))
-    progress("inspect")
+    phases = Phases(progress)
+    phases.begin("inspect")
     cache = Cache(cache_root)
     info = inspect_cached(request.source, cache)
     shapes = pinned_shapes(info.inputs, request.input_shapes)
@@ -89,16 +93,16 @@ def convert(
     key = artifact_key(request, info, shapes, target, tolerance)
     found = cache.find("artifact", key)
     if found is not None:
-        return read_artifact(found, cached=True)
+        return replace(read_artifact(found, cached=True), phases_ns=phases.finished())
 
-    progress("reference")
+    phases.begin("reference")
     reference = reference_outputs(
         request.source, info.sha256, request.samples, cache, timeout_s=request.timeout_s
     )
     with cache.workspace() as work:
-        job = _Job(request, info, shapes, target, tolerance, reference, work, progress)
+        job = _Job(request, info, shapes, target, tolerance, reference, work, progress, phases)
         folder = cache.build("artifact", key, lambda out: job.write(key, out))
-    return read_artifact(folder, cached=False)
+    return replace(read_artifact(folder, cached=False), phases_ns=phases.finished())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ class _Job:
     reference: Sequence[dict[str, NDArray[Any]]]
     work: Path
     progress: ProgressFn
+    phases: Phases
 
     def write(self, key: str, out: Path) -> None:
         """Fill `out` with the product's files and artifact.json."""
@@ -145,7 +150,7 @@ class _Job:
         return self.work / "samples.npz"
 
     def _prepare(self, folder: Path, *, simplify: bool) -> tuple[Path, list[str]]:
-        self.progress("prepare")
+        self.phases.begin("prepare")
         prepared = folder / "prepared.onnx"
         spec = {
             "source": str(self.request.source.resolve()),
@@ -158,14 +163,16 @@ class _Job:
         }
         what = f"preparing {self.request.source.name}"
         answer = process.call("prepare", spec, what=what, cwd=folder, timeout_s=self.request.timeout_s)
+        self.phases.move(answer["trial_ns"], "try")
         return prepared, list(answer["notes"])
 
     def _convert_and_verify(self, prepared: Path, folder: Path) -> tuple[Product, Verdict]:
-        self.progress("convert")
+        self.phases.begin("convert")
         out = folder / "product"
         out.mkdir()
         product = self.target.convert(replace(self.request, source=prepared), out, self.progress)
-        self.progress("verify")
+        self.phases.begin("verify")
+        require_the_models_weights(self.request.runtime, product, out, prepared, folder)
         result = folder / "outputs.npz"
         self.target.run(product, out, self._samples, result, folder, self.request.timeout_s)
         verdict = compare(
@@ -207,13 +214,15 @@ class _Job:
     def _commit(
         self, key: str, out: Path, folder: Path, product: Product, verdict: Verdict, notes: Sequence[str]
     ) -> None:
-        self.progress("commit")
+        self.phases.begin("commit")
         for name in product.files.values():
             (folder / name).rename(out / name)
+        tools = {**_tool_versions(), **product.tools}
+        runtime = self.request.runtime
         artifact = Artifact(
             path=out,
             key=key,
-            runtime=self.request.runtime,
+            runtime=runtime,
             precision=self.request.precision,
             weights_dtype=product.weights_dtype,
             compute_dtype=product.compute_dtype,
@@ -224,10 +233,11 @@ class _Job:
             inputs=product.inputs,
             outputs=product.outputs,
             runtime_options=product.runtime_options,
-            tools={**_tool_versions(), **product.tools},
+            tools=tools,
             notes=(*notes, *product.notes),
             verdict=verdict,
             cached=False,
+            needs=needs_of(runtime, out, product.files, verified_by(runtime, tools)),
         )
         write_artifact(artifact, out)
 

@@ -8,6 +8,7 @@ and the version converter are native code that may crash.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,8 +35,9 @@ def prepare(
     reference: Sequence[Tensors],
     simplify: bool,
     rewrite_names: Sequence[str],
-) -> list[str]:
-    """Write the prepared model of `source` to `out`; returns notes on what was done or given up.
+) -> tuple[list[str], int]:
+    """Write the prepared model of `source` to `out`; returns notes on what was done or given up, and how many
+    nanoseconds of it went into running and comparing what the steps made.
 
     `reference` holds the source's outputs for `samples`. Raises ConverterFailed if even the pinned model
     does not reproduce them.
@@ -64,7 +66,7 @@ def prepare(
         model = _attempt(what, step, model, trial, notes)
     drop_unused_initializers(model)
     onnx.save(model, out)
-    return notes
+    return notes, trial.spent_ns
 
 
 def drop_initializers_from_inputs(model: onnx.ModelProto) -> None:
@@ -154,9 +156,17 @@ class _Trial:
         # Two sets tell whether a step kept the meaning; the gate on the product uses them all.
         self._samples = samples[:2]
         self._reference = reference[:2]
+        self.spent_ns = 0
 
     def problem(self, model: onnx.ModelProto) -> str:
         """Why `model` does not do what the source does; "" if it does."""
+        began_ns = time.monotonic_ns()
+        try:
+            return self._problem(model)
+        finally:
+            self.spent_ns += time.monotonic_ns() - began_ns
+
+    def _problem(self, model: onnx.ModelProto) -> str:
         import onnx
 
         from edgeflow_converters.ort_session import Session

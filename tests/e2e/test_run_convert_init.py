@@ -67,6 +67,10 @@ def test_convert_writes_a_folder_that_describes_itself(edgeflow: Callable[..., A
     assert (out / "model.param").is_file()
     manifest = json.loads((out / "artifact.json").read_text())
     assert manifest["runtime"] == "ncnn"
+    # ncnn promises nothing, so it takes the version that verified the artifact, or a newer one.
+    assert manifest["needs"]["runtime_versions"]["least"] == done.document["tools"]["ncnn"]
+    phases = {"resolve", "samples", "inspect", "reference", "prepare", "try", "convert", "verify", "commit"}
+    assert set(done.document["phases_ns"]) == phases and min(done.document["phases_ns"].values()) >= 0
     again = edgeflow("convert", model, "--runtime", "onnxruntime", "--output", out)
     assert again.code == 0, again.err
     assert not (out / "model.param").exists()

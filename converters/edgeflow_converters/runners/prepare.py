@@ -11,7 +11,7 @@ from edgeflow_converters.runners.process import Json, serve
 
 
 def work(spec: Json) -> Json:
-    notes = prepare(
+    notes, trial_ns = prepare(
         Path(spec["source"]),
         Path(spec["out"]),
         shapes={name: tuple(shape) for name, shape in spec["shapes"].items()},
@@ -20,7 +20,7 @@ def work(spec: Json) -> Json:
         simplify=spec["simplify"],
         rewrite_names=spec["rewrites"],
     )
-    return {"notes": notes}
+    return {"notes": notes, "trial_ns": trial_ns}
 
 
 if __name__ == "__main__":

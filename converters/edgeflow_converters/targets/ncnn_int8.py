@@ -14,10 +14,11 @@ products never use it for int8 (src/layer/arm/convolution_arm.cpp).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from edgeflow_converters.errors import ConverterFailed
 from edgeflow_converters.targets.ncnn_param import Layer
 from edgeflow_converters.targets.ncnn_weights import FEATURE_MASK, TAG_FP32, Block, walk
 
@@ -70,6 +71,57 @@ def write_int8(
             written.append(layer)
         total += sum(block.count for block in own if block.tagged)
     return Int8Model(written, b"".join(parts), small / max(1, total))
+
+
+def read_back(
+    layers: Sequence[Layer], data: bytes, small_layers: Sequence[Layer], small: bytes
+) -> Iterator[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    """Of each block of `small`, which write_int8 made of the fp32 model: its layer's name, the fp32 values,
+    the values that it means, and the size of a step, all as (channels, values); 0 where nothing was rounded.
+
+    Raises ConverterFailed if `small` is not of that form.
+    """
+    import numpy as np
+
+    if [layer.name for layer in layers] != [layer.name for layer in small_layers]:
+        raise ConverterFailed("the int8 model has other layers than the fp32 one")
+    blocks = walk(layers, data)
+    at = 0
+
+    def take(count: int, dtype: str, size: int) -> NDArray[Any]:
+        nonlocal at
+        if at + size > len(small):
+            raise ConverterFailed("the int8 model's weights are cut off")
+        found = np.frombuffer(small, dtype, count, at)
+        at += size
+        return found
+
+    for index, (layer, own) in enumerate(zip(layers, small_layers, strict=True)):
+        quantized = own.params.get(SCALE_TERM, "0") != "0" and _is_quantizable(layer)
+        scales: tuple[NDArray[Any], NDArray[Any]] | None = None
+        for block in (block for block in blocks if block.layer == index):
+            exact = np.frombuffer(data, "<f4", block.count, block.offset)
+            small_block = quantized and block.tagged
+            if block.tagged and take(1, "<u4", 4)[0] != (TAG_INT8 if small_block else TAG_FP32):
+                raise ConverterFailed(f"the weights of {layer.name} are not where they should be")
+            if small_block:
+                numbers = take(block.count, "i1", block.count + -block.count % 4)
+                scales = exact, numbers
+            else:
+                yield (
+                    layer.name,
+                    exact[None],
+                    take(block.count, "<f4", 4 * block.count)[None],
+                    np.zeros((1, 1)),
+                )
+        if scales is not None:
+            channels = int(layer.params["7" if layer.kind == "ConvolutionDepthWise" else "0"])
+            step = 1.0 / take(channels, "<f4", 4 * channels).astype(np.float64)[:, None]
+            take(1, "<f4", 4)  # of what the layer reads
+            exact, numbers = (array.reshape(channels, -1) for array in scales)
+            yield layer.name, exact, numbers * step, np.abs(step)
+    if at != len(small):
+        raise ConverterFailed(f"the int8 model has {len(small) - at} bytes of weights too many")
 
 
 def quantize_weights(weights: NDArray[Any], channels: int) -> tuple[NDArray[Any], NDArray[Any]]:

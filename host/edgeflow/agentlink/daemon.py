@@ -53,10 +53,11 @@ def install(
         if runtimes:
             with Reattaching(agent, workspace.home, progress) as session:
                 for runtime in runtimes:
-                    sites[runtime], moved = provide_runtime(
+                    provided = provide_runtime(
                         session, agent, opened, runtime, workspace, progress, choice.products
                     )
-                    transfer += moved
+                    sites[runtime] = provided.site
+                    transfer += provided.transfer
         if transfer.pushed_bytes:
             prune_agent(agent, progress)
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgeflow.agentlink import wheels
 from edgeflow.agentlink.maintenance import run_command
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 30.0
 # Looks for the package without importing it: a runtime may take seconds, or crash.
 _HAS_PACKAGE = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
+
+
+class Provided(NamedTuple):
+    """A runtime that the agent can use: the site that holds it (None: the agent has it itself), its version
+    where it is told, and what was sent for it."""
+
+    site: str | None
+    version: str | None
+    transfer: Transfer
 
 
 def require_runtime(device: Device, runtime: str) -> None:
@@ -51,8 +60,8 @@ def provide_runtime(
     workspace: Workspace,
     progress: Progress,
     native: Products | None = None,
-) -> tuple[str | None, Transfer]:
-    """The site on the device that holds the runtime, made unless it is there; None where its agent has it.
+) -> Provided:
+    """The runtime on the device, in a site of its own that is made unless it is there or the agent has it.
 
     A native agent gets the worker of `native`, which is built if need be.
 
@@ -69,13 +78,13 @@ def provide_runtime(
         return _provide_worker(session, agent, runtime, native, progress)
     there = told.get("site")
     if told["available"] and there is None:
-        return None, Transfer()
+        return Provided(None, told["version"], Transfer())
     if there is not None and told["version"] == wheels.host_version(runtime):
-        return str(there), Transfer()
+        return Provided(str(there), told["version"], Transfer())
     platform = wheels.platform_for(name, runtime, device.facts)
     found = wheels.fetch(runtime, platform, name, workspace, progress)
     if agent.transport.file_size(agent.work_dir / wheels.manifest_of(found.site)) is not None:
-        return found.site, Transfer(skipped_bytes=found.size_bytes)
+        return Provided(found.site, found.version, Transfer(skipped_bytes=found.size_bytes))
     needed_bytes, free_bytes = found.size_bytes + found.unpacked_bytes, device.facts.disk_free_bytes
     if free_bytes is not None and free_bytes < needed_bytes:
         raise DeviceError(
@@ -94,22 +103,22 @@ def provide_runtime(
         agent, "unpack", "--runtime", runtime, "--version", found.version, "--python", platform.python_tag,
         *found.files, runtime=runtime,
     )  # fmt: skip
-    return found.site, transfer
+    return Provided(found.site, found.version, transfer)
 
 
 def _provide_worker(
     session: Calls, agent: InstalledAgent, runtime: str, native: Products, progress: Progress
-) -> tuple[str | None, Transfer]:
+) -> Provided:
     """The site of a native worker and what lies beside it; the null runtime is in the agent itself."""
     if runtime == NULL:
-        return None, Transfer()
+        return Provided(None, None, Transfer())
     worker = native.worker(runtime)
     sha256 = {name: _sha256(path) for name, path in worker.files.items()}
     site = native_site_key(sha256)
     told = session.hello.backends[runtime]
     size_bytes = sum(path.stat().st_size for path in worker.files.values())
     if told["available"] and told.get("site") == site:
-        return site, Transfer(skipped_bytes=size_bytes)
+        return Provided(site, worker.version, Transfer(skipped_bytes=size_bytes))
     what = f"{runtime} {worker.version} for {worker.target}"
     progress.step(f"push {what} to {agent.device}")
     wanted = {sha256[name]: path for name, path in worker.files.items()}
@@ -121,7 +130,7 @@ def _provide_worker(
         agent, "unpack", "--runtime", runtime, "--version", worker.version, "--target", worker.target, *pairs,
         runtime=runtime,
     )  # fmt: skip
-    return str(made["site"]), transfer
+    return Provided(str(made["site"]), worker.version, transfer)
 
 
 def native_site_key(files: Mapping[str, str]) -> str:

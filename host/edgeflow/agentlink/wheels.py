@@ -1,4 +1,8 @@
-"""A runtime as wheels for another machine: fetched by the host's own pip, kept by content in the cache."""
+"""A runtime as wheels for another machine: fetched by the host's own pip, kept by content in the cache.
+
+pip checks each file against what its index tells; the runtimes of the versions that edgeflow pins are checked
+against the hashes that it brings along too (locks/packages of the converters).
+"""
 
 from __future__ import annotations
 
@@ -196,6 +200,7 @@ def _download(runtime: str, wanted: str | None, platform: WheelPlatform, device:
     if code != 0 and wanted and _is_unpublished(log):
         code, log = _pip([package, *beside], platform, folder)
     if code == 0:
+        _require_pinned(folder, device)
         return
     if _is_unpublished(log):
         missing = re.findall(r"No matching distribution found for (\S+)", log) or [package]
@@ -210,6 +215,22 @@ def _download(runtime: str, wanted: str | None, platform: WheelPlatform, device:
         hint="check the network and the index that pip is configured to use, then try again",
         detail=log,
     )
+
+
+def _require_pinned(folder: Path, device: str) -> None:
+    """That no wheel of a pinned version is another file than was published. Raises ToolMissingError."""
+    from edgeflow_converters.packages import pinned_hashes
+
+    pinned = pinned_hashes()
+    for path in sorted(folder.glob("*.whl")):
+        package, version = path.name.lower().split("-")[:2]
+        known = pinned.get((package, version))
+        if known is not None and hashlib.sha256(path.read_bytes()).hexdigest() not in known:
+            raise ToolMissingError(
+                f"{path.name} for {device} is not the file that was pinned: its SHA-256 is another one. "
+                "Nothing was pushed",
+                hint="look at the index that pip is configured to use: who put that file there?",
+            )
 
 
 def _pip(requirements: Sequence[str], platform: WheelPlatform, folder: Path) -> tuple[int, str]:

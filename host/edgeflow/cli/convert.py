@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import typer
 
 from edgeflow.cli import options as opt
 from edgeflow.cli.context import options_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import RenderableType
 
 
 def convert(
@@ -26,7 +33,6 @@ def convert(
       edgeflow convert zoo:blazeface -r ncnn -p fp16 --json
     """
     from edgeflow import api
-    from edgeflow.cli import render
 
     options = options_of(context)
     with options.progress() as progress:
@@ -34,4 +40,10 @@ def convert(
             model, runtime=runtime, precision=precision, output=output,
             workspace=options.workspace(), progress=progress, options=opt.parse_options(option),
         )  # fmt: skip
-    options.show(document, render.artifact_view)
+
+    def view(shown: Mapping[str, Any]) -> RenderableType:
+        from edgeflow.cli import render  # --json does without, and convert from the cache is mostly imports
+
+        return render.artifact_view(shown)
+
+    options.show(document, view)

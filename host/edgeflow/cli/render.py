@@ -180,6 +180,12 @@ def artifact_view(document: Document) -> RenderableType:
     )
     grid.add_row("numerics", text)
     grid.add_row("tools", ", ".join(f"{name} {version}" for name, version in document["tools"].items()))
+    if document["needs"] is not None:
+        versions = document["needs"]["runtime_versions"]
+        below = f", below {versions['below']}" if versions["below"] else ""
+        grid.add_row(
+            "read by", f"{document['runtime']} {versions['least']} or newer{below} ({versions['why']})"
+        )
     for note in document["notes"]:
         grid.add_row("note", note)
     return grid

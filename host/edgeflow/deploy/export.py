@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +42,12 @@ def convert_document(
         raise UsageError("null converts nothing: it echoes a model's inputs", hint="name another runtime")
     target = None if output is None else _check_output(workspace.cwd / output)
     workspace.ensure_home()
+    began_ns = time.monotonic_ns()
     model = resolve(spec, workspace, progress)
-    artifact = conversion.make_artifact(
-        model, runtime, precision, samples_for(model.recipe, precision), workspace, progress, options
-    )
+    resolved_ns = time.monotonic_ns()
+    samples = samples_for(model.recipe, precision)
+    phases_ns = {"resolve": resolved_ns - began_ns, "samples": time.monotonic_ns() - resolved_ns}
+    artifact = conversion.make_artifact(model, runtime, precision, samples, workspace, progress, options)
     if target is not None:
         _copy(artifact, target)
     return {
@@ -62,10 +65,12 @@ def convert_document(
         "inputs": [tensor.to_json() for tensor in artifact.inputs],
         "outputs": [tensor.to_json() for tensor in artifact.outputs],
         "runtime_options": dict(artifact.runtime_options),
+        "needs": None if artifact.needs is None else artifact.needs.to_json(),
         "tools": dict(artifact.tools),
         "notes": list(artifact.notes),
         "numerics": artifact.verdict.to_json(),
         "cached": artifact.cached,
+        "phases_ns": {**phases_ns, **artifact.phases_ns},
     }
 
 

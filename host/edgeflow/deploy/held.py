@@ -13,7 +13,7 @@ from edgeflow.agentlink.jobs import JobSpec
 from edgeflow.agentlink.provision import Transfer, install_agent, push_artifact
 from edgeflow.agentlink.prune import prune
 from edgeflow.agentlink.reattach import Reattaching
-from edgeflow.agentlink.runtimes import provide_runtime
+from edgeflow.agentlink.runtimes import Provided, provide_runtime
 from edgeflow.bench.conditions import hottest_cpu_zone
 from edgeflow.deploy import preflight
 from edgeflow.deploy.for_device import for_device
@@ -80,7 +80,7 @@ class _Connection:
     session: Reattaching
     held: ExitStack
     native: Products | None
-    sites: dict[str, str | None] = field(default_factory=dict)  # runtime -> site
+    runtimes: dict[str, Provided] = field(default_factory=dict)  # by name
     pushed: set[str] = field(default_factory=set)  # keys of artifacts
 
 
@@ -159,13 +159,16 @@ class HeldDevice:
         if native is not None:
             preflight.check_layers(request, artifact, layers, native.target.name)
         threads = request.threads or spec.threads or 1
-        if request.runtime not in connection.sites:
-            site, moved = provide_runtime(
+        if request.runtime not in connection.runtimes:
+            connection.runtimes[request.runtime] = provide_runtime(
                 session, connection.agent, device, request.runtime, self._workspace, relay, native
             )
-            connection.sites[request.runtime] = site
-            transfer += moved
-        site = connection.sites[request.runtime]
+            transfer += connection.runtimes[request.runtime].transfer
+        runtime = connection.runtimes[request.runtime]
+        unknown = preflight.check_needs(request, artifact, device.facts, runtime)
+        if unknown:
+            relay.note(unknown)
+        site = runtime.site
         jobs.prepare(session, request.runtime, threads=threads, affinity=request.affinity, site=site)
         if artifact.key not in connection.pushed:
             relay.step(f"push to {spec.name}")

@@ -14,7 +14,7 @@ from edgeflow.agentlink.jobs import JobSpec
 from edgeflow.agentlink.provision import Transfer, install_agent, push_artifact, started_core
 from edgeflow.agentlink.prune import prune
 from edgeflow.agentlink.reattach import Reattaching
-from edgeflow.agentlink.runtimes import provide_runtime
+from edgeflow.agentlink.runtimes import Provided, provide_runtime
 from edgeflow.deploy import conversion, preflight
 from edgeflow.deploy.for_device import for_device
 from edgeflow.devices.device import open_device
@@ -51,8 +51,7 @@ class _Connected(NamedTuple):
     """A session, and the runtime that was brought for it."""
 
     session: Calls
-    site: str | None
-    transfer: Transfer
+    runtime: Provided
 
 
 @contextmanager
@@ -89,10 +88,8 @@ def placed(
 
         def connect(core: Channel | None) -> _Connected:
             session = held.enter_context(Reattaching(agent, workspace.home, progress, core=core))
-            site, moved = provide_runtime(
-                session, agent, device, request.runtime, workspace, progress, native
-            )
-            return _Connected(session, site, moved)
+            provided = provide_runtime(session, agent, device, request.runtime, workspace, progress, native)
+            return _Connected(session, provided)
 
         # A core of our own keeps nobody waiting: its worker imports the runtime while the artifact is looked
         # up or made. A daemon is not claimed before the slow work is done.
@@ -105,7 +102,7 @@ def placed(
                 request.runtime,
                 threads=threads,
                 affinity=request.affinity,
-                site=connected.site,
+                site=connected.runtime.site,
             )
         samples = decoding.result()
         artifact = conversion.make_artifact(
@@ -115,9 +112,12 @@ def placed(
         layers = None if native is None else native.layers(request.runtime)
         if native is not None:
             preflight.check_layers(request, artifact, layers, native.target.name)
-        session, site, moved = connected or connect(None)
+        session, runtime = connected or connect(None)
+        unknown = preflight.check_needs(request, artifact, device.facts, runtime)
+        if unknown:
+            progress.note(unknown)
         progress.step(f"push to {device_spec.name}")
-        transfer += moved + push_artifact(session, agent, artifact, progress)
+        transfer += runtime.transfer + push_artifact(session, agent, artifact, progress)
         if transfer.pushed_bytes:
             prune(agent, progress)
         spec = JobSpec.of(
@@ -125,7 +125,7 @@ def placed(
             threads=threads,
             affinity=request.affinity,
             accelerator=request.accelerator,
-            site=site,
+            site=runtime.site,
             governor=request.governor or device_spec.governor,
         )
         yield Placed(device, session, samples, artifact, spec, transfer, layers)

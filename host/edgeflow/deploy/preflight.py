@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgeflow.agentlink.runtimes import Provided
 from edgeflow.deploy.request import DeployRequest
 from edgeflow.errors import DeviceError, UsageError
 from edgeflow.types import DeviceFacts
@@ -78,3 +79,37 @@ def check_layers(request: DeployRequest, artifact: Artifact, layers: str | None,
             f"{', '.join(lacking)}, which this model needs",
             hint=f"edgeflow agent build --target {target} --runtime {artifact.runtime} builds all",
         )
+
+
+def check_needs(request: DeployRequest, artifact: Artifact, facts: DeviceFacts, runtime: Provided) -> str:
+    """That the device has what reads the artifact: the runtime's version, the ABI and the libc where only
+    some will do. Raises DeviceError with the cure; what could not be checked is returned, for a note.
+    """
+    needs, name = artifact.needs, request.device
+    if needs is None:
+        return ""
+    for what, wanted, has in (("ABI", needs.abis, facts.abis), ("libc", needs.libcs, (facts.libc,))):
+        if wanted and not set(wanted) & set(has):
+            raise DeviceError(
+                f"{name}: the artifact ({needs.format}) is for {what} {' or '.join(wanted)}, "
+                f"the device has {', '.join(filter(None, has)) or 'none that it tells'}",
+                hint="use a device of that kind, or another runtime",
+            )
+    version = runtime.version
+    if version is None or not version[:1].isdigit():
+        return (
+            f"{name}: does not tell the version of its {artifact.runtime}, so nobody knows whether it reads "
+            f"the artifact, which needs {needs.told}"
+        )
+    if needs.reads(version):
+        return ""
+    own = (
+        f"install {artifact.runtime} {needs.told} there, or remove that one: edgeflow then brings its own"
+        if runtime.site is None
+        else "use another runtime, or update what the device has: its Python, or the agent's build"
+    )
+    raise DeviceError(
+        f"{name}: its {artifact.runtime} is {version}, and the artifact ({needs.format}) needs {needs.told} "
+        f"({needs.why})",
+        hint=own,
+    )

@@ -143,6 +143,7 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
             "size_bytes": artifact.size_bytes,
             "cached": artifact.cached,
             "tools": dict(artifact.tools),
+            "needs": None if artifact.needs is None else artifact.needs.to_json(),
             "notes": list(artifact.notes),
         },
         "prediction": None if evidence.answer is None else evidence.answer.to_json(),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from edgeflow.agentlink.wheels import platform_for
-from edgeflow.errors import DeviceError
+from edgeflow.agentlink.wheels import _require_pinned, platform_for
+from edgeflow.errors import DeviceError, ToolMissingError
 from edgeflow.types import DeviceFacts
 
 PI5 = DeviceFacts(
@@ -70,3 +71,11 @@ def test_paddle_lite_is_for_some_pythons_only_and_the_hint_names_one_and_the_oth
         platform_for("nas", "paddlelite", replace(older, python_version="3.12.1"))
     assert "newer" not in caught.value.hint
     assert "`python:` of nas" in caught.value.hint and "--agent native" in caught.value.hint
+
+
+def test_a_runtime_for_a_device_is_the_file_that_was_pinned(tmp_path: Path) -> None:
+    (tmp_path / "numpy-1.26.4-cp311-cp311-linux_aarch64.whl").write_bytes(b"pinned by nobody")
+    _require_pinned(tmp_path, "pi5")
+    (tmp_path / "ncnn-1.0.20261020-cp311-cp311-manylinux_2_28_aarch64.whl").write_bytes(b"something else")
+    with pytest.raises(ToolMissingError, match=r"ncnn-1\.0\..* for pi5 is not the file that was pinned"):
+        _require_pinned(tmp_path, "pi5")

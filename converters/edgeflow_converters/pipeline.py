@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow_converters import digest, precision
+from edgeflow_converters.acceptance import require_expressible
 from edgeflow_converters.arrays import load_sets, save_sets
 from edgeflow_converters.artifact import read_artifact, write_artifact
 from edgeflow_converters.base import Artifact, Converter, ConvertRequest, Product, ProgressFn
@@ -89,6 +90,8 @@ def convert(
     if found is not None:
         return read_artifact(found, cached=True)
 
+    require_expressible(request.source, request.runtime, shapes)
+
     progress("reference")
     reference = reference_outputs(
         request.source, info.sha256, request.samples, cache, timeout_s=request.timeout_s
@@ -160,6 +163,7 @@ class _Job:
 
     def _convert_and_verify(self, prepared: Path, folder: Path) -> tuple[Product, Verdict]:
         self.progress("convert")
+        require_expressible(prepared, self.request.runtime, self.shapes, prepared=True)
         out = folder / "product"
         out.mkdir()
         product = self.target.convert(replace(self.request, source=prepared), out, self.progress)

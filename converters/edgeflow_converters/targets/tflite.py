@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow_converters import foreign, precision, tool
+from edgeflow_converters.acceptance import nodes_of
 from edgeflow_converters.arrays import load_sets, save_sets
 from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
 from edgeflow_converters.check import compare, tolerance_for
@@ -67,19 +68,13 @@ class TfliteConverter:
         return {**own, _RUNTIME: _runtime_version() or "none"}
 
     def requires(self, request: ConvertRequest, info: ModelInfo) -> None:
-        """LiteRT to run the product with, and an interpreter for the converters; standard operators only."""
+        """LiteRT to run the product with, and an interpreter for the converters."""
         if _runtime_version() is None:
             raise ToolMissing(f"tflite needs the {_RUNTIME} package", hint=_INSTALL_RUNTIME)
         for state in (self._onnx2tf.status(), self._quantizer.status()):
             needed = state.name == self._onnx2tf.lock.name or request.precision != "fp32"
             if needed and not state.ready and not state.on_demand:
                 raise ToolMissing(f"tflite {request.precision}: {state.missing}", hint=state.fix)
-        foreign_ops = [op for op in info.op_counts if "::" in op]
-        if foreign_ops:
-            raise UnsupportedModel(
-                f"TensorFlow Lite cannot run {foreign_ops[0]}: it is outside the standard ONNX operators",
-                hint="export the model with standard operators only, or use --runtime onnxruntime",
-            )
 
     def convert(self, request: ConvertRequest, out: Path, progress: ProgressFn) -> Product:
         """onnx2tf in a private folder, then the quantizer; `request.source` is the prepared model."""
@@ -149,8 +144,9 @@ class TfliteConverter:
             raise ConverterFailed(f"onnx2tf said success and wrote no model{tool.last_words(log)}", log=log)
         invented = sorted(set(custom_operators(made)))
         if invented:
+            named = [f"{name}{nodes_of(request.source, name.removeprefix('ONNX_'))}" for name in invented]
             raise UnsupportedModel(
-                f"onnx2tf could not express {', '.join(invented)}, which TensorFlow Lite does not have",
+                f"onnx2tf could not express {'; '.join(named)}: TensorFlow Lite does not have it",
                 hint="change the model's code there, or use --runtime onnxruntime",
                 log=log,
             )

@@ -194,7 +194,9 @@ class _Job:
             raise error_class(
                 f"{self.request.runtime} {self.request.precision} of {self.request.source.name} disagrees "
                 f"with ONNX Runtime: {verdict.reasons[0]}",
-                hint=cause or "nothing was kept; try " + self._way_out(),
+                hint=cause
+                or f"nothing was kept; `edgeflow convert … --runtime {self.request.runtime} --precision "
+                f"{self.request.precision} --explain` names the node to blame; or try {self._way_out()}",
                 log="\n".join((*verdict.reasons, *verdict.warnings)),
             )
         return product, verdict

@@ -39,6 +39,7 @@ _LIMITS = {"fp32": 0.1}
 Other precisions have the whole."""
 _SAMPLES = 2
 _LEAP = 5.0  # times what its node was given: from there on, the node adds to it and does not pass it on
+_ENOUGH = 2
 _OTHERS = ("onnxruntime", "openvino", "mnn", "ncnn")
 
 
@@ -235,7 +236,10 @@ class _Case:
                 ways.append(f"--precision fp32: {mine} computes this node right in it")
         if kind == kinds.ACCUMULATES:
             return ways or ["--precision fp32"]
-        agreeing = [name for name in _OTHERS if name != mine and self._agrees(name, node)]
+        agreeing: list[str] = []
+        for name in _OTHERS:
+            if name != mine and len(agreeing) < _ENOUGH and self._agrees(name, node):
+                agreeing.append(name)
         if agreeing:
             ways.append(f"--runtime {' or '.join(agreeing)}: computes this node right")
         ways.append("write the node differently in the model's code, and export it again")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from edgeflow.cli import options as opt
 from edgeflow.cli.context import options_of
+from edgeflow.errors import NumericsError
 
 
 def convert(
@@ -14,23 +17,34 @@ def convert(
     runtime: opt.RuntimeOption = "ncnn",
     precision: opt.PrecisionOption = "fp32",
     output: opt.OutputFolder = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Where the product disagrees, find the node to blame.")
+    ] = False,
 ) -> None:
     """Convert a model for one runtime and verify the product.
 
-    The product is run here and compared with ONNX Runtime before it counts.
+    The product is run here and compared with ONNX Runtime before it counts. One that disagrees is refused
+    (exit 5); with --explain, parts of the model are then converted and compared until the first tensor that
+    disagrees is found, and the node that computes it is named with a way out.
 
     \b
     Examples:
       edgeflow convert model.onnx --runtime ncnn --output out/
       edgeflow convert zoo:blazeface -r ncnn -p fp16 --json
+      edgeflow convert model.onnx -r ncnn --explain
     """
     from edgeflow import api
-    from edgeflow.cli import render
+    from edgeflow.cli import render, render_explain
 
     options = options_of(context)
-    with options.progress() as progress:
-        document = api.convert(
-            model, runtime=runtime, precision=precision, output=output,
-            workspace=options.workspace(), progress=progress,
-        )  # fmt: skip
+    try:
+        with options.progress() as progress:
+            document = api.convert(
+                model, runtime=runtime, precision=precision, output=output,
+                workspace=options.workspace(), progress=progress, explain=explain,
+            )  # fmt: skip
+    except NumericsError as error:
+        if error.explanation is not None and not options.as_json:
+            options.show(error.explanation, render_explain.explanation_view)
+        raise
     options.show(document, render.artifact_view)

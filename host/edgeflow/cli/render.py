@@ -182,6 +182,8 @@ def artifact_view(document: Document) -> RenderableType:
     grid.add_row("tools", ", ".join(f"{name} {version}" for name, version in document["tools"].items()))
     for note in document["notes"]:
         grid.add_row("note", note)
+    if "explanation" in document:
+        grid.add_row("explain", document["explanation"])
     return grid
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgeflow.inputs.samples import Sample
     from edgeflow.progress import Progress
     from edgeflow.workspace import Workspace
-    from edgeflow_converters.base import Artifact
+    from edgeflow_converters.base import Artifact, ConvertRequest
     from edgeflow_converters.check import Tolerance
     from edgeflow_converters.tensors import Tensors
 
@@ -61,12 +61,27 @@ def make_artifact(
 
     Raises ConversionError, NumericsError, ToolMissingError, UsageError.
     """
-    from edgeflow_converters.base import ConvertRequest
     from edgeflow_converters.pipeline import convert
 
     if runtime == NULL:
         return null_model.artifact_of(model, samples)
-    request = ConvertRequest(
+    request = request_of(model, runtime, precision, samples)
+    with converter_errors():
+        return convert(
+            request,
+            cache_root=workspace.cache_dir,
+            tools_root=workspace.tools_dir,
+            progress=lambda phase: progress.step(f"convert {model.name} to {runtime} {precision}: {phase}"),
+        )
+
+
+def request_of(
+    model: ResolvedModel, runtime: str, precision: str, samples: Sequence[Sample]
+) -> ConvertRequest:
+    """What the converters are asked for."""
+    from edgeflow_converters.base import ConvertRequest
+
+    return ConvertRequest(
         source=model.source,
         runtime=runtime,
         precision=precision,
@@ -76,13 +91,6 @@ def make_artifact(
         top1_outputs=score_outputs(model),
         calibration=_calibration(model, precision),
     )
-    with converter_errors():
-        return convert(
-            request,
-            cache_root=workspace.cache_dir,
-            tools_root=workspace.tools_dir,
-            progress=lambda phase: progress.step(f"convert {model.name} to {runtime} {precision}: {phase}"),
-        )
 
 
 def _calibration(model: ResolvedModel, precision: str) -> Sequence[Tensors]:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from edgeflow.deploy import conversion
 from edgeflow.deploy.resolve import resolve
-from edgeflow.errors import UsageError
+from edgeflow.errors import NumericsError, UsageError
 from edgeflow.inputs.samples import samples_for
 from edgeflow.toolchain.targets import NULL
 
 if TYPE_CHECKING:
     from edgeflow.progress import Progress
     from edgeflow.workspace import Workspace
-    from edgeflow_converters.base import Artifact
+    from edgeflow_converters.base import Artifact, ConvertRequest
 
+AGREES = "agrees: nothing to explain"
 _CACHE_RECORD = "entry.json"  # the cache's own; no part of an artifact
 
 
@@ -28,9 +29,12 @@ def convert_document(
     output: Path | None,
     workspace: Workspace,
     progress: Progress,
+    *,
+    explain: bool = False,
 ) -> dict[str, Any]:
     """Converts and verifies; copies the artifact's files to `output` if given (schema edgeflow.artifact/1).
 
+    With `explain`, a product that disagrees is traced to the node to blame, which the NumericsError carries.
     Raises UsageError before the slow work when `output` cannot be written or holds another artifact.
     """
     conversion.check_target(runtime, precision)
@@ -39,9 +43,13 @@ def convert_document(
     target = None if output is None else _check_output(workspace.cwd / output)
     workspace.ensure_home()
     model = resolve(spec, workspace, progress)
-    artifact = conversion.make_artifact(
-        model, runtime, precision, samples_for(model.recipe, precision), workspace, progress
-    )
+    samples = samples_for(model.recipe, precision)
+    try:
+        artifact = conversion.make_artifact(model, runtime, precision, samples, workspace, progress)
+    except NumericsError as error:
+        if explain:
+            _explain(error, conversion.request_of(model, runtime, precision, samples), workspace, progress)
+        raise
     if target is not None:
         _copy(artifact, target)
     return {
@@ -63,7 +71,30 @@ def convert_document(
         "notes": list(artifact.notes),
         "numerics": artifact.verdict.to_json(),
         "cached": artifact.cached,
+        **({"explanation": AGREES} if explain else {}),
     }
+
+
+def _explain(error: NumericsError, request: ConvertRequest, workspace: Workspace, progress: Progress) -> None:
+    """Puts into `error` which node is to blame, or why that could not be told."""
+    from edgeflow_converters.errors import ConvertError
+    from edgeflow_converters.explain import explain
+
+    try:
+        found = explain(
+            request,
+            cache_root=workspace.cache_dir,
+            tools_root=workspace.tools_dir,
+            progress=lambda phase: progress.step(f"{phase} ({request.runtime} {request.precision})"),
+        )
+    except ConvertError as problem:
+        error.hint = f"it could not be explained: {problem.message}"
+        return
+    if found is None:
+        error.hint = f"{error.hint}; made again, its outputs agree as far as the samples tell"
+        return
+    error.explanation = {"schema": "edgeflow.explanation/1", **found.to_json()}
+    error.hint = found.ways_out[0]
 
 
 def _check_output(target: Path) -> Path:

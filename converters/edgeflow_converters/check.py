@@ -221,6 +221,8 @@ def _judge(
 ) -> tuple[OutputVerdict, list[str]]:
     from edgeflow_converters import metrics
 
+    if not expected[0].size:
+        return OutputVerdict(1.0, 0.0, 0.0, 0.0, 0, None, suspect=_why_suspect(expected, tolerance)), []
     verdict, channel = _figures(expected, got, tolerance, top1=top1 or metrics.is_distribution(expected))
     reasons = [f"output {name!r}: {line}" for line in _excesses(verdict, channel, tolerance)]
     return replace(verdict, suspect=_why_suspect(expected, tolerance)), reasons

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
+_NO_NUMBERS = (8, 14, 15)  # onnx.TensorProto: STRING, COMPLEX64, COMPLEX128
+
 
 @dataclass(frozen=True, slots=True)
 class PortInfo:
@@ -121,17 +123,31 @@ def external_data_files(model: onnx.ModelProto, path: Path) -> tuple[Path, ...]:
 
 def port_info(value: onnx.ValueInfoProto) -> PortInfo:
     """Name, dtype (numpy's name) and shape of a graph input or output. Raises UnsupportedModel otherwise."""
-    import onnx
-
+    hint = "leave it to the code around the model: its inputs and outputs are tensors of numbers"
     if not value.type.HasField("tensor_type"):
-        kind = value.type.WhichOneof("value") or "untyped value"
-        raise UnsupportedModel(f"{value.name} is a {kind.replace('_type', '')}, not a tensor")
+        kind = (value.type.WhichOneof("value") or "untyped value").removesuffix("_type").replace("_", " ")
+        article = "an" if kind[0] in "ou" else "a"
+        raise UnsupportedModel(f"{value.name!r} is {article} {kind}, not a tensor", hint=hint)
     tensor = value.type.tensor_type
+    if tensor.elem_type in _NO_NUMBERS:
+        kind = dtype_name(tensor.elem_type)
+        raise UnsupportedModel(
+            f"{value.name!r} is a tensor of {kind}, which no runtime here takes", hint=hint
+        )
     dims: list[int | str] = []
     for dim in tensor.shape.dim:
         fixed = dim.WhichOneof("value") == "dim_value" and dim.dim_value > 0
         dims.append(dim.dim_value if fixed else (dim.dim_param or "?"))
-    return PortInfo(value.name, str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), tuple(dims))
+    return PortInfo(value.name, dtype_name(tensor.elem_type), tuple(dims))
+
+
+def dtype_name(elem_type: int) -> str:
+    """Numpy's name of an ONNX element type; "string" for strings."""
+    import onnx
+
+    if elem_type == onnx.TensorProto.STRING:
+        return "string"
+    return str(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
 
 
 def standard_opset(model: onnx.ModelProto) -> int:
@@ -157,6 +173,12 @@ def all_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 def qualified_op(node: onnx.NodeProto) -> str:
     """`Conv`, or `domain::Op` outside the standard domain."""
     return node.op_type if node.domain in STANDARD_DOMAINS else f"{node.domain}::{node.op_type}"
+
+
+def node_label(node: onnx.NodeProto) -> str:
+    """`Conv node 'name'`; a node without a name is called by its first output."""
+    given = next((name for name in (node.name, *node.output) if name), "?")
+    return f"{qualified_op(node)} node {given!r}"
 
 
 def _require_known_ops(model: onnx.ModelProto, path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow_converters import digest, options, precision
+from edgeflow_converters.acceptance import require_expressible
 from edgeflow_converters.arrays import load_sets, save_sets
 from edgeflow_converters.artifact import read_artifact, write_artifact
 from edgeflow_converters.base import Artifact, Converter, ConvertRequest, Product, ProgressFn
@@ -95,6 +96,8 @@ def convert(
     if found is not None:
         return replace(read_artifact(found, cached=True), phases_ns=phases.finished())
 
+    require_expressible(request.source, request.runtime, shapes)
+
     phases.begin("reference")
     reference = reference_outputs(
         request.source, info.sha256, request.samples, cache, timeout_s=request.timeout_s
@@ -168,6 +171,7 @@ class _Job:
 
     def _convert_and_verify(self, prepared: Path, folder: Path) -> tuple[Product, Verdict]:
         self.phases.begin("convert")
+        require_expressible(prepared, self.request.runtime, self.shapes, prepared=True)
         out = folder / "product"
         out.mkdir()
         product = self.target.convert(replace(self.request, source=prepared), out, self.progress)
@@ -199,7 +203,9 @@ class _Job:
             raise error_class(
                 f"{self.request.runtime} {self.request.precision} of {self.request.source.name} disagrees "
                 f"with ONNX Runtime: {verdict.reasons[0]}",
-                hint=cause or "nothing was kept; try " + self._way_out(),
+                hint=cause
+                or f"nothing was kept; `edgeflow convert … --runtime {self.request.runtime} --precision "
+                f"{self.request.precision} --explain` names the node to blame; or try {self._way_out()}",
                 log="\n".join((*verdict.reasons, *verdict.warnings)),
             )
         return product, verdict

@@ -55,6 +55,8 @@ def prepare(
 
     notes: list[str] = []
     steps: list[tuple[str, Callable[[onnx.ModelProto], onnx.ModelProto]]] = []
+    if model.functions:
+        steps.append(("functions of the model itself inlined", inlined))
     if standard_opset(model) < MIN_OPSET:
         steps.append((f"opset upgrade {standard_opset(model)} -> {MIN_OPSET}", upgrade_opset))
     if simplify:
@@ -101,6 +103,13 @@ def pin(
             tensor.shape.SetInParent()
             for size in shapes[value.name]:
                 tensor.shape.dim.add().dim_value = size
+
+
+def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its own functions in place of the nodes that call them."""
+    import onnx.inliner
+
+    return onnx.inliner.inline_local_functions(model)
 
 
 def upgrade_opset(model: onnx.ModelProto) -> onnx.ModelProto:

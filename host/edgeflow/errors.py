@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class EdgeflowError(Exception):
@@ -45,6 +46,8 @@ class NumericsError(EdgeflowError):
     """Outputs disagree with the reference."""
 
     exit_code = 5
+    explanation: Mapping[str, Any] | None = None
+    """Which node is to blame, where that was asked for (schema edgeflow.explanation/1)."""
 
 
 class ToolMissingError(EdgeflowError):

@@ -48,19 +48,7 @@ class MnnConverter:
         return {"mnn": packages.MNN.version}
 
     def requires(self, request: ConvertRequest, info: ModelInfo) -> None:
-        """Standard operators on float32 and integer tensors, without the two that MNN gets wrong silently."""
-        foreign = [op for op in info.op_counts if "::" in op]
-        if foreign:
-            raise UnsupportedModel(
-                f"mnn cannot run {foreign[0]}: it is outside the standard ONNX operators",
-                hint="export the model with standard operators only, or use --runtime onnxruntime",
-            )
-        for port in (*info.inputs, *info.outputs):
-            if port.dtype not in _DTYPES:
-                raise UnsupportedModel(
-                    f"mnn takes and gives float32 and integers; {port.name!r} is {port.dtype}",
-                    hint="cast it inside the model, or use --runtime onnxruntime",
-                )
+        """Without the two operators that MNN gets wrong silently."""
         if {"GridSample", "Mod"} & set(info.op_counts):
             _require_right_ops(request.source)
 

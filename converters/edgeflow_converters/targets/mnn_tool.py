@@ -7,12 +7,14 @@ pip and tells its maker of it.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from edgeflow_converters import packages, tool
-from edgeflow_converters.errors import ConverterFailed
+from edgeflow_converters.acceptance import nodes_of
+from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
 
 _CALL = "import sys, _tools; getattr(_tools, sys.argv[1])(sys.argv[2:])"
 _CONVERTED = "Converted Success!"
@@ -28,6 +30,13 @@ def mnnconvert(
     ]  # fmt: skip
     log = call(library, "mnnconvert", argv, product, work, timeout_s)
     if _CONVERTED not in log:
+        foreign = re.search(r"ONNX::(\w+)", log) if "Not Support" in log else None
+        if foreign is not None:
+            raise UnsupportedModel(
+                f"mnn has no {foreign[1]}{nodes_of(source, foreign[1])}",
+                hint="change the model's code there, or use --runtime onnxruntime",
+                log=log,
+            )
         raise ConverterFailed(f"mnnconvert failed{complaint(log)}", log=log)
     if not product.is_file():
         raise ConverterFailed("mnnconvert said success and wrote no model", log=log)

@@ -6,6 +6,7 @@ nothing: every layer is looked up in ncnn, and the product is loaded and run bef
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow_converters import precision, tool, tools
+from edgeflow_converters.acceptance import nodes_of
 from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
 from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
 from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
@@ -61,19 +63,7 @@ class NcnnConverter:
         return {"pnnx": tools.PNNX_VERSION, "ncnn": version("ncnn")}
 
     def requires(self, request: ConvertRequest, info: ModelInfo) -> None:
-        """ncnn knows the standard operators on float32 tensors of up to four axes, one item at a time."""
-        foreign = [op for op in info.op_counts if "::" in op]
-        if foreign:
-            raise UnsupportedModel(
-                f"ncnn cannot run {foreign[0]}: it is outside the standard ONNX operators",
-                hint="export the model with standard operators only, or use --runtime onnxruntime",
-            )
-        for port in (*info.inputs, *info.outputs):
-            if port.dtype != "float32":
-                raise UnsupportedModel(
-                    f"ncnn takes and gives float32; {port.name!r} is {port.dtype}",
-                    hint="move integer inputs and outputs (ids, argmax) out of the model",
-                )
+        """Nothing beyond acceptance.py's table."""
 
     def convert(self, request: ConvertRequest, out: Path, progress: ProgressFn) -> Product:
         """pnnx in a private folder; `request.source` is the prepared model."""
@@ -161,9 +151,17 @@ class NcnnConverter:
             return
         shapes = ncnn_param.pnnx_shapes(work / "model.pnnx.param")
         first = unknown[0]
+        op = ncnn_param.onnx_op_of(first.kind)
+        given = shapes.get(first.name, "").rpartition(" -> ")[2]
+        sizes = (
+            [int(size) for size in given.strip("[]").split(",")]
+            if re.fullmatch(r"\[[\d,]+\]", given)
+            else None
+        )
+        node = nodes_of(info.path, op, None if sizes is None else tuple(sizes))
         others = f", and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UnsupportedModel(
-            f"ncnn has no layer {first.kind} (ONNX {ncnn_param.onnx_op_of(first.kind)}, pnnx's {first.name}, "
+            f"ncnn has no layer {first.kind} (ONNX {op}{node}, pnnx's {first.name}, "
             f"shapes {shapes.get(first.name, 'unknown')}){others}",
             hint="pnnx could not express it; change the model's code there, or use --runtime onnxruntime",
             log="\n".join(f"{layer.kind} {layer.name}" for layer in unknown),

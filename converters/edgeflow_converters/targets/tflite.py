@@ -73,7 +73,7 @@ class TfliteConverter:
         return {lock.name: f"{lock.version} (lock {lock.digest})", _RUNTIME: _runtime_version() or "none"}
 
     def requires(self, request: ConvertRequest, info: ModelInfo) -> None:
-        """LiteRT to run the product with, and an interpreter for the converters; standard operators only."""
+        """LiteRT to run the product with, and an interpreter for the converters."""
         if _runtime_version() is None:
             raise ToolMissing(f"tflite needs the {_RUNTIME} package", hint=_INSTALL_RUNTIME)
         needed = [self._engine(request).environment]
@@ -82,12 +82,6 @@ class TfliteConverter:
         for state in (each.status() for each in needed):
             if not state.ready and not state.on_demand:
                 raise ToolMissing(f"tflite {request.precision}: {state.missing}", hint=state.fix)
-        foreign_ops = [op for op in info.op_counts if "::" in op]
-        if foreign_ops:
-            raise UnsupportedModel(
-                f"TensorFlow Lite cannot run {foreign_ops[0]}: it is outside the standard ONNX operators",
-                hint="export the model with standard operators only, or use --runtime onnxruntime",
-            )
 
     def convert(self, request: ConvertRequest, out: Path, progress: ProgressFn) -> Product:
         """onnx2tf in a private folder, then the quantizer; `request.source` is the prepared model."""

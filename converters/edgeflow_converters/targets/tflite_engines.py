@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeflow_converters import tool
+from edgeflow_converters.acceptance import nodes_of
 from edgeflow_converters.base import ConvertRequest, ProgressFn
 from edgeflow_converters.environments import Environment, environment, isolated
 from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
@@ -56,8 +57,9 @@ class Engine:
             raise ConverterFailed(f"onnx2tf said success and wrote no model{tool.last_words(log)}", log=log)
         invented = sorted(set(custom_operators(made)))
         if invented:
+            named = [f"{name}{nodes_of(request.source, name.removeprefix('ONNX_'))}" for name in invented]
             raise UnsupportedModel(
-                f"onnx2tf could not express {', '.join(invented)}, which TensorFlow Lite does not have",
+                f"onnx2tf could not express {'; '.join(named)}: TensorFlow Lite does not have it",
                 hint=f"try --option engine={self.otherwise}, change the model's code there, "
                 "or use --runtime onnxruntime",
                 log=log,

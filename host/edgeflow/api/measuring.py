@@ -78,11 +78,18 @@ def convert(
     workspace: Workspace,
     progress: Progress = _SILENT,
     options: Mapping[str, Any] | None = None,
+    explain: bool = False,
 ) -> Document:
-    """A verified artifact in the cache, copied to `output` if given (schema edgeflow.artifact/1)."""
+    """A verified artifact in the cache, copied to `output` if given (schema edgeflow.artifact/1).
+
+    With `explain`, the NumericsError of a product that disagrees has an `explanation` that names the node to
+    blame (schema edgeflow.explanation/1).
+    """
     from edgeflow.deploy import export
 
-    return export.convert_document(model, runtime, precision, output, workspace, progress, options)
+    return export.convert_document(
+        model, runtime, precision, output, workspace, progress, options, explain=explain
+    )
 
 
 def init_recipe(model: Path, output: Path, *, force: bool, workspace: Workspace) -> Document:

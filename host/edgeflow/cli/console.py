@@ -105,9 +105,11 @@ def say(text: str) -> None:
 def report_error(error: EdgeflowError, *, as_json: bool, debug: bool) -> None:
     """One line that says what failed, one that says what to do; all that the tool said with --debug."""
     if as_json:
+        explanation = getattr(error, "explanation", None)
         emit_json(
             {
                 "schema": "edgeflow.error/1",
+                **({} if explanation is None else {"explanation": explanation}),
                 "error": {
                     "kind": type(error).__name__,
                     "message": error.message,

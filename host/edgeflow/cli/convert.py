@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeflow.cli import options as opt
 from edgeflow.cli.context import options_of
+from edgeflow.errors import NumericsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,28 +23,45 @@ def convert(
     precision: opt.PrecisionOption = "fp32",
     output: opt.OutputFolder = None,
     option: opt.ConversionOption = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Where the product disagrees, find the node to blame.")
+    ] = False,
 ) -> None:
     """Convert a model for one runtime and verify the product.
 
-    The product is run here and compared with ONNX Runtime before it counts.
+    The product is run here and compared with ONNX Runtime before it counts. One that disagrees is refused
+    (exit 5); with --explain, parts of the model are then converted and compared until the first tensor that
+    disagrees is found, and the node that computes it is named with a way out.
 
     \b
     Examples:
       edgeflow convert model.onnx --runtime ncnn --output out/
       edgeflow convert zoo:blazeface -r ncnn -p fp16 --json
+      edgeflow convert model.onnx -r ncnn --explain
     """
     from edgeflow import api
 
     options = options_of(context)
-    with options.progress() as progress:
-        document = api.convert(
-            model, runtime=runtime, precision=precision, output=output,
-            workspace=options.workspace(), progress=progress, options=opt.parse_options(option),
-        )  # fmt: skip
 
+    # --json does without what only draws, and convert from the cache is mostly imports.
     def view(shown: Mapping[str, Any]) -> RenderableType:
-        from edgeflow.cli import render  # --json does without, and convert from the cache is mostly imports
+        from edgeflow.cli import render
 
         return render.artifact_view(shown)
 
+    def explanation(shown: Mapping[str, Any]) -> RenderableType:
+        from edgeflow.cli import render_explain
+
+        return render_explain.explanation_view(shown)
+
+    try:
+        with options.progress() as progress:
+            document = api.convert(
+                model, runtime=runtime, precision=precision, output=output, workspace=options.workspace(),
+                progress=progress, options=opt.parse_options(option), explain=explain,
+            )  # fmt: skip
+    except NumericsError as error:
+        if error.explanation is not None and not options.as_json:
+            options.show(error.explanation, explanation)
+        raise
     options.show(document, view)

@@ -188,6 +188,8 @@ def artifact_view(document: Document) -> RenderableType:
         )
     for note in document["notes"]:
         grid.add_row("note", note)
+    if "explanation" in document:
+        grid.add_row("explain", document["explanation"])
     return grid
 
 

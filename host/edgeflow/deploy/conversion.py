@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgeflow.inputs.samples import Sample
     from edgeflow.progress import Progress
     from edgeflow.workspace import Workspace
-    from edgeflow_converters.base import Artifact
+    from edgeflow_converters.base import Artifact, ConvertRequest
     from edgeflow_converters.check import Tolerance
     from edgeflow_converters.tensors import Tensors
 
@@ -64,12 +64,31 @@ def make_artifact(
 
     Raises ConversionError, NumericsError, ToolMissingError, UsageError.
     """
-    from edgeflow_converters.base import ConvertRequest
     from edgeflow_converters.pipeline import convert
 
     if runtime == NULL:
         return null_model.artifact_of(model, samples)
-    request = ConvertRequest(
+    request = request_of(model, runtime, precision, samples, options)
+    with converter_errors():
+        return convert(
+            request,
+            cache_root=workspace.cache_dir,
+            tools_root=workspace.tools_dir,
+            progress=lambda phase: progress.step(f"convert {model.name} to {runtime} {precision}: {phase}"),
+        )
+
+
+def request_of(
+    model: ResolvedModel,
+    runtime: str,
+    precision: str,
+    samples: Sequence[Sample],
+    options: Mapping[str, Any] | None = None,
+) -> ConvertRequest:
+    """What the converters are asked for; `options` as in make_artifact."""
+    from edgeflow_converters.base import ConvertRequest
+
+    return ConvertRequest(
         source=model.source,
         runtime=runtime,
         precision=precision,
@@ -80,13 +99,6 @@ def make_artifact(
         calibration=_calibration(model, precision),
         options={**model.recipe.conversion.get(runtime, {}), **(options or {})},
     )
-    with converter_errors():
-        return convert(
-            request,
-            cache_root=workspace.cache_dir,
-            tools_root=workspace.tools_dir,
-            progress=lambda phase: progress.step(f"convert {model.name} to {runtime} {precision}: {phase}"),
-        )
 
 
 def _calibration(model: ResolvedModel, precision: str) -> Sequence[Tensors]:

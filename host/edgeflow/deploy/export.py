@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeflow.deploy import conversion
 from edgeflow.deploy.resolve import resolve
-from edgeflow.errors import UsageError
+from edgeflow.errors import NumericsError, UsageError
 from edgeflow.inputs.samples import samples_for
 from edgeflow.toolchain.targets import NULL
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from edgeflow.progress import Progress
     from edgeflow.workspace import Workspace
-    from edgeflow_converters.base import Artifact
+    from edgeflow_converters.base import Artifact, ConvertRequest
 
+AGREES = "agrees: nothing to explain"
 _CACHE_RECORD = "entry.json"  # the cache's own; no part of an artifact
 
 
@@ -32,9 +33,12 @@ def convert_document(
     workspace: Workspace,
     progress: Progress,
     options: Mapping[str, Any] | None = None,
+    *,
+    explain: bool = False,
 ) -> dict[str, Any]:
     """Converts and verifies; copies the artifact's files to `output` if given (schema edgeflow.artifact/1).
 
+    With `explain`, a product that disagrees is traced to the node to blame, which the NumericsError carries.
     Raises UsageError before the slow work when `output` cannot be written or holds another artifact.
     """
     conversion.check_target(runtime, precision)
@@ -47,7 +51,13 @@ def convert_document(
     resolved_ns = time.monotonic_ns()
     samples = samples_for(model.recipe, precision)
     phases_ns = {"resolve": resolved_ns - began_ns, "samples": time.monotonic_ns() - resolved_ns}
-    artifact = conversion.make_artifact(model, runtime, precision, samples, workspace, progress, options)
+    try:
+        artifact = conversion.make_artifact(model, runtime, precision, samples, workspace, progress, options)
+    except NumericsError as error:
+        if explain:
+            request = conversion.request_of(model, runtime, precision, samples, options)
+            _explain(error, request, workspace, progress)
+        raise
     if target is not None:
         _copy(artifact, target)
     return {
@@ -71,7 +81,30 @@ def convert_document(
         "numerics": artifact.verdict.to_json(),
         "cached": artifact.cached,
         "phases_ns": {**phases_ns, **artifact.phases_ns},
+        **({"explanation": AGREES} if explain else {}),
     }
+
+
+def _explain(error: NumericsError, request: ConvertRequest, workspace: Workspace, progress: Progress) -> None:
+    """Puts into `error` which node is to blame, or why that could not be told."""
+    from edgeflow_converters.errors import ConvertError
+    from edgeflow_converters.explain import explain
+
+    try:
+        found = explain(
+            request,
+            cache_root=workspace.cache_dir,
+            tools_root=workspace.tools_dir,
+            progress=lambda phase: progress.step(f"{phase} ({request.runtime} {request.precision})"),
+        )
+    except ConvertError as problem:
+        error.hint = f"it could not be explained: {problem.message}"
+        return
+    if found is None:
+        error.hint = f"{error.hint}; made again, its outputs agree as far as the samples tell"
+        return
+    error.explanation = {"schema": "edgeflow.explanation/1", **found.to_json()}
+    error.hint = found.ways_out[0]
 
 
 def _check_output(target: Path) -> Path:

@@ -217,3 +217,10 @@ def test_a_call_that_makes_no_sense() -> None:
         compare([], [], FP32)
     with pytest.raises(UnknownTarget, match="fp8"):
         tolerance_for("fp8")
+
+
+def test_an_output_without_elements_proves_nothing_and_breaks_nothing() -> None:
+    empty, full = np.zeros((1, 0, 8), "f4"), np.linspace(0, 1, 8, dtype="f4")
+    sets = [{"none": empty, "some": full * scale} for scale in (1, 2)]
+    verdict = compare(sets, sets, TOLERANCES["fp32"])
+    assert verdict.passed and verdict.outputs["none"].suspect == "is empty"

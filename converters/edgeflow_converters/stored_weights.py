@@ -9,7 +9,7 @@ fp32 model that was quantized, and what stayed fp32 must be the same. Built for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _STEPS = 0.501  # rounding takes half a step; the rest is float32's
 _CLIPPED = 1.01  # steps, for the extremes, where a scale is of 255 steps and 127 is the largest number
-_LARGEST_LOSS = 0.1  # relative L2 of a whole tensor: a scale that is too coarse passes the rule of steps
+_COARSEST = 1.5 / 127  # step by largest weight that shares it: a coarser scale passes the rule of steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Stored:
     exact: NDArray[Any]
     meant: NDArray[Any]
     step: NDArray[Any]
+    fine: bool = True  # whether the step must suit the numbers; a bias takes that of what it is added to
 
 
 Reader = Callable[["Product", Path, Path, Path], Iterator[Stored]]
@@ -79,8 +80,10 @@ def complaint(tensor: Stored) -> str:
         return (
             f"{np.count_nonzero(wrong)} of {wrong.size} numbers of {tensor.name} differ by more than rounding"
         )
-    loss = float(np.linalg.norm(error) / max(float(np.linalg.norm(tensor.exact)), 1e-30))
-    return f"{tensor.name} loses {loss:.0%}: its scale is too coarse" if loss > _LARGEST_LOSS else ""
+    shared = tuple(axis for axis in range(tensor.exact.ndim) if tensor.step.shape[axis : axis + 1] == (1,))
+    largest = np.abs(tensor.exact).max(axis=shared, keepdims=True, initial=0.0)
+    coarse = (largest > 0.0) & (tensor.step > _COARSEST * largest) & tensor.fine
+    return f"{np.count_nonzero(coarse)} of the scales of {tensor.name} are too coarse" if coarse.any() else ""
 
 
 def _ncnn(product: Product, folder: Path, prepared: Path, work: Path) -> Iterator[Stored]:
@@ -112,10 +115,11 @@ def _onnxruntime(product: Product, folder: Path, prepared: Path, work: Path) -> 
             continue
         scale = next((stored[key] for key in _scales(name) if key in stored), None)
         if scale is None or array.dtype.kind not in "iu":
-            yield Stored(name, source, array, np.zeros(1))
+            yield Stored(name, source, array, np.zeros([1] * source.ndim))
             continue
         zero = next((stored[key] for key in _zeros(name) if key in stored), np.zeros(1, array.dtype))
-        yield _best_axis(name, source, array.astype(np.float64), scale, zero)
+        found = _best_axis(name, source, array.astype(np.float64), scale, zero)
+        yield replace(found, fine=array.dtype.itemsize == 1)
 
 
 def _scales(name: str) -> tuple[str, ...]:
@@ -129,7 +133,10 @@ def _zeros(name: str) -> tuple[str, ...]:
 def _best_axis(
     name: str, exact: NDArray[Any], numbers: NDArray[Any], scale: NDArray[Any], zero: NDArray[Any]
 ) -> Stored:
-    """The tensor with its scales along the axis that fits it best: the file tells the axis in many ways."""
+    """The tensor with its scales along the axis that fits it best: the file tells the axis in many ways.
+
+    The matrices of an LSTM are stored with their last two axes exchanged.
+    """
     import numpy as np
 
     found = []
@@ -141,10 +148,11 @@ def _best_axis(
         step = np.abs(scale.astype(np.float64).reshape(shape))
         offset = zero.astype(np.float64).reshape(shape if zero.size == scale.size else [1] * numbers.ndim)
         meant = (numbers - offset) * step
-        distance = float(np.linalg.norm(meant - exact)) if meant.shape == exact.shape else np.inf
-        found.append((distance, Stored(name, exact, meant, step)))
+        for source in (exact, exact.swapaxes(-1, -2)) if exact.ndim > 1 else (exact,):
+            distance = float(np.linalg.norm(meant - source)) if meant.shape == source.shape else np.inf
+            found.append((distance, Stored(name, source, meant, step)))
     if not found:
-        return Stored(name, exact, numbers, np.zeros(1))
+        return Stored(name, exact, numbers, np.zeros([1] * exact.ndim))
     return min(found, key=lambda item: item[0] if item[0] == item[0] else np.inf)[1]
 
 

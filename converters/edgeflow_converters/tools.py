@@ -10,7 +10,7 @@ from pathlib import Path
 from edgeflow_converters import tool
 from edgeflow_converters.base import ProgressFn, ToolStatus
 from edgeflow_converters.errors import ConverterFailed, ToolMissing
-from edgeflow_converters.packages import fill_once, index_reason
+from edgeflow_converters.packages import fill_once, index_reason, require_space
 
 PNNX_VERSION = "20261020"
 _FETCH_TIMEOUT_S = 900.0
@@ -53,7 +53,7 @@ def pnnx_status(tools_root: Path) -> ToolStatus:
 def ensure_pnnx(tools_root: Path, progress: ProgressFn) -> Path:
     """The pnnx executable, fetched once (30 MB) if it is not there.
 
-    Safe for two processes at once: each installs into a folder of its own and the first rename wins.
+    Safe for two processes at once: one fetches it, the other waits.
     Raises ToolMissing with the command to run by hand, CacheUnwritable if the folder cannot be written.
     """
     executable = pnnx_path(tools_root)
@@ -66,13 +66,14 @@ def ensure_pnnx(tools_root: Path, progress: ProgressFn) -> Path:
         try:
             tool.run_checked(command, name="pip", cwd=folder.parent, timeout_s=_FETCH_TIMEOUT_S)
         except ConverterFailed as error:
+            require_space(folder, error.log)
             raise _missing(tools_root, error.message, error.log) from error
         fetched = folder / "pnnx" / "pnnx"
         if not fetched.is_file():
             raise _missing(tools_root, "the package holds no executable for this platform", "")
         fetched.chmod(0o755)
 
-    fill_once(executable.parent.parent, executable, fill)
+    fill_once(executable.parent.parent, executable, fill, progress)
     return executable
 
 

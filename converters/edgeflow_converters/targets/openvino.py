@@ -12,7 +12,7 @@ from typing import Any
 
 from edgeflow_converters import packages, precision
 from edgeflow_converters.arrays import save_sets
-from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
+from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus, require_written
 from edgeflow_converters.errors import UnsupportedModel
 from edgeflow_converters.inspect import ModelInfo
 from edgeflow_converters.runners import process
@@ -82,6 +82,7 @@ class OpenvinoConverter:
             timeout_s=request.timeout_s,
             packages=[library],
         )
+        require_written(product.files, work if quantized else out, "OpenVINO's converter")
         return self._quantized(request, product, out, work, progress) if quantized else product
 
     def run(
@@ -126,6 +127,7 @@ class OpenvinoConverter:
                     timeout_s=request.timeout_s,
                     packages=libraries,
                 )
+                require_written(product.files, folder, "NNCF")
                 return product
 
             return make

@@ -147,7 +147,10 @@ class TfliteConverter:
         made = work / "out" / "model_float32.tflite"
         if not made.is_file():
             raise ConverterFailed(f"onnx2tf said success and wrote no model{tool.last_words(log)}", log=log)
-        invented = sorted(set(custom_operators(made)))
+        try:
+            invented = sorted(set(custom_operators(made)))
+        except ConverterFailed as error:
+            raise ConverterFailed(f"onnx2tf wrote no usable file: {error.message}", log=log) from error
         if invented:
             raise UnsupportedModel(
                 f"onnx2tf could not express {', '.join(invented)}, which TensorFlow Lite does not have",

@@ -16,8 +16,8 @@ from edgeflow_converters import packages
 from edgeflow_converters.environments import environment
 from edgeflow_converters.tools import pnnx_path
 
-FAULTS = ("aborts", "hangs", "lies", "writes an empty file", "writes half a file", "leaves unknown layers",
-          "fills the disk")  # fmt: skip
+FAULTS = ("aborts", "exits", "hangs", "lies", "writes an empty file", "writes half a file",
+          "leaves unknown layers", "fills the disk")  # fmt: skip
 
 MISBEHAVE = '''
 import os, shutil, signal, struct, subprocess, sys
@@ -28,6 +28,9 @@ def misbehave(outs, make, unknown):
     fault = os.environ["FAULT"]
     if fault == "aborts":
         os.abort()
+    if fault == "exits":
+        print("cannot do it", flush=True)
+        sys.exit(3)
     if fault == "hangs":
         sleeper = [sys.executable, "-IS", "-c", "import signal; signal.pause()"]
         child = subprocess.Popen(sleeper)

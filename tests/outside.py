@@ -37,8 +37,8 @@ LIMITS = {"fp32": 1e-3, "fp16": 3e-2, "int8-dynamic": 0.4, "int8": 0.4}
 SMALLEST_RMS = {"fp32": 1e-3, "fp16": 1e-3, "int8-dynamic": 1e-2, "int8": 1e-2}
 """Scores that are all next to zero (a detector that sees nothing) are judged on this scale."""
 ROUNDINGS = 3.0
-"""Times what fp32's own rounding moves: ONNX Runtime against itself, with the graph rewritten (mlsd-tiny's scores
-of noise move by 3.5e-3)."""
+"""Times what fp32's own rounding moves: ONNX Runtime against itself, with the graph rewritten (mlsd-tiny's
+scores of noise move by 3.5e-3)."""
 DECLINES = (4, 5)
 """Exit codes that mean: this model cannot be had so."""
 UNSEEN_SEED, RANDOM_COUNT = 20_991, 2

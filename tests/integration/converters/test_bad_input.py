@@ -271,6 +271,7 @@ def test_a_full_cache_folder(model: Path, cache: Path) -> None:
         "    print(error.message)\n"
     )
     argv = [sys.executable, "-c", code, str(model), str(cache), str(Path(__file__).parent)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert "no space left in the cache folder" in done.stdout, done.stderr
     assert not list(cache.glob("tmp/*"))

@@ -59,6 +59,8 @@ class Question:
     tensors: Tensors
     label: str | None = None
     stored: int | None = None
+    noise: bool = False
+    """Drawn by chance: the class that 8 bits give it says nothing, its figures do."""
 
 
 @dataclass
@@ -86,14 +88,14 @@ def questions(recipe: Recipe, precision: str, work: Path) -> list[Question]:
     if precision == "int8":
         return [*real, *views]
     drawn = gate_samples(recipe, seed=UNSEEN_SEED, random_count=RANDOM_COUNT)[-RANDOM_COUNT:]
-    return [*real, *views, *(Question(sample.origin, sample.tensors) for sample in drawn)]
+    return [*real, *views, *(Question(sample.origin, sample.tensors, noise=True) for sample in drawn)]
 
 
 def judge_cell(
     name: str, runtime: str, precision: str, workspace: Workspace, *, thorough: bool = True
 ) -> Verdict:
-    """Asks one cell all its questions, or else the first and the last: a real one, and the one least like what
-    the gate has seen. Never raises for a cell that is declined."""
+    """Asks one cell all its questions, or else the first and the last: a real one and one that is made up.
+    Never raises for a cell that is declined."""
     model = zoo.pull(name, workspace.home)
     recipe = load_recipe(model.recipe_path)
     verdict = Verdict("right")
@@ -149,7 +151,7 @@ def _complaints(
         verdict.worst = max(verdict.worst, figure)
         if not figure < max(LIMITS[precision], ROUNDINGS * wobble[output]):
             yield f"{question.name}, {output}: rms of the error {figure:.2g} of the answer's"
-    if recipe.task == "classification":
+    if recipe.task == "classification" and not (question.noise and precision.startswith("int8")):
         yield from _wrong_class(recipe, question, answers, expected, verdict)
 
 

@@ -14,3 +14,11 @@ def children_of(pid: int) -> set[int]:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 found |= {int(child) for child in (thread / "children").read_text().split()}
     return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process and it has not ended: a zombie has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edgeflow_converters.errors import ConverterFailed
 from edgeflow_converters.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -120,3 +121,10 @@ class Product:
     compute_dtype: str
     tools: Mapping[str, str]
     notes: tuple[str, ...] = ()
+
+
+def require_written(files: Mapping[str, str], folder: Path, tool: str) -> None:
+    """Raises ConverterFailed if a file of a product is not there, whatever `tool` said."""
+    missing = [name for name in files.values() if not (folder / name).is_file()]
+    if missing:
+        raise ConverterFailed(f"{tool} said success and wrote no {missing[0]}")

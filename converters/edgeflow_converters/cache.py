@@ -2,28 +2,36 @@
 
     ROOT/<kind>/<key[:2]>/<key>/      the files of one entry, and entry.json with the SHA-256 of each
     ROOT/tmp/                         entries being built; renamed into place when complete
+    ROOT/locks/                       empty files; whoever works long on an entry holds one
 
 Two processes may build one entry at the same time: the first rename wins and the other's copy is dropped.
-An entry whose files do not match entry.json is set aside and built again. Anything may be deleted at any
-time while nothing uses it.
+Where that would be a waste, alone() lets one of them wait. An entry whose files do not match entry.json is
+set aside and built again. A folder in tmp is locked by its process: what a killed one left is removed by the
+next. Anything may be deleted at any time while nothing uses it.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from edgeflow_converters import digest
+from edgeflow_converters import digest, holding
 from edgeflow_converters.errors import CacheUnwritable
 
 _MANIFEST = "entry.json"
+_FRESH_S = 10.0
+"""A folder younger than this may not have been locked yet."""
 _STALE_AFTER_S = 24 * 3600.0
+"""Where locks do not work, age tells what was left behind."""
+_LOCK_DIGITS = 4
+"""Of a key: no more than 65536 lock files, and two entries hardly ever share one."""
 _UNWRITABLE = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST,
     errno.EFBIG, errno.EIO,
@@ -31,6 +39,8 @@ _UNWRITABLE = {
 
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_BELOW_BYTES = 1 << 20
+"""With less than this free, a tool that failed is taken to have failed for want of space."""
 
 
 class Cache:
@@ -76,13 +86,25 @@ class Cache:
             _remove_stale(scratch)
             folder = Path(tempfile.mkdtemp(dir=scratch))
         try:
-            yield folder
+            with holding.held_folder(folder):
+                yield folder
         except OSError as error:
             if error.errno in NO_SPACE:
                 raise unwritable(self._root, error) from error
             raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def alone(self, key: str, waiting: Callable[[], None]) -> Iterator[None]:
+        """Holds the entry of `key` among processes and threads; `waiting` is called if another has it.
+
+        Raises CacheUnwritable. What the body raises is passed on.
+        """
+        with ExitStack() as stack:
+            with self._writing():
+                stack.enter_context(holding.alone(self._root / "locks" / key[:_LOCK_DIGITS], waiting))
+            yield
 
     def _folder(self, kind: str, key: str) -> Path:
         return self._root / kind / key[:2] / key
@@ -115,17 +137,22 @@ class Cache:
             raise unwritable(self._root, error) from error
 
 
-def unwritable(root: Path, error: OSError) -> CacheUnwritable | OSError:
+def says_full(log: str) -> bool:
+    """Whether a tool's own words tell of a full disk, which it may have made room on since."""
+    return any(os.strerror(number) in log for number in (errno.ENOSPC, errno.EDQUOT))
+
+
+def unwritable(root: Path, error: OSError, what: str = "cache") -> CacheUnwritable | OSError:
     """`error` as CacheUnwritable when it is about permissions, space or the kind of file; else unchanged."""
     if error.errno not in _UNWRITABLE:
         return error
     if error.errno in NO_SPACE:
         return CacheUnwritable(
-            f"no space left in the cache folder {root}",
-            hint="free some space; the cache may be deleted at any time",
+            f"no space left in the {what} folder {root}",
+            hint=f"free some space; the {what} folder may be deleted at any time",
         )
     return CacheUnwritable(
-        f"cannot write the cache folder {root}: {error.strerror}",
+        f"cannot write the {what} folder {root}: {error.strerror}",
         hint="make it a folder you may write to, or choose another",
     )
 
@@ -148,11 +175,15 @@ def _is_intact(folder: Path) -> bool:
 
 
 def _remove_stale(scratch: Path) -> None:
-    """Drop what killed processes left behind more than a day ago."""
-    horizon = time.time() - _STALE_AFTER_S
+    """Drop what killed processes left behind."""
+    now = time.time()
     for folder in scratch.iterdir():
         try:
-            if folder.stat().st_mtime < horizon:
+            age_s = now - folder.stat().st_mtime
+            if age_s < _FRESH_S:
+                continue
+            held = holding.is_held(folder)
+            if held is False or (held is None and age_s > _STALE_AFTER_S):
                 shutil.rmtree(folder, ignore_errors=True)
-        except FileNotFoundError:
+        except OSError:  # gone, or not ours to look into
             continue

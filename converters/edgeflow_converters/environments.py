@@ -21,7 +21,7 @@ from pathlib import Path
 
 from edgeflow_converters import tool
 from edgeflow_converters.base import ProgressFn, ToolStatus
-from edgeflow_converters.cache import NO_SPACE, unwritable
+from edgeflow_converters.cache import FULL_BELOW_BYTES, NO_SPACE, says_full, unwritable
 from edgeflow_converters.errors import CacheUnwritable, ConverterFailed, ToolMissing
 from edgeflow_converters.interpreters import find_interpreter, find_uv
 from edgeflow_converters.locks import Lock, load_locks
@@ -166,8 +166,8 @@ class Environment:
         try:
             tool.run_checked(argv, name=name, cwd=cwd, timeout_s=timeout_s)
         except ConverterFailed as error:
-            if shutil.disk_usage(cwd).free < 1 << 20:
-                raise unwritable(self._root, OSError(NO_SPACE[0], "no space left")) from error
+            if shutil.disk_usage(cwd).free < FULL_BELOW_BYTES or says_full(error.log):
+                raise unwritable(self._root, OSError(NO_SPACE[0], "no space left"), what="tools") from error
             raise ToolMissing(
                 f"the environment of {self.lock.name} could not be made: {error.message}",
                 hint=f"check the network, then: edgeflow toolchain install {self.lock.name}",

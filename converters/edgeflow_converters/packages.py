@@ -16,12 +16,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from edgeflow_converters import tool
+from edgeflow_converters import holding, tool
 from edgeflow_converters.base import ProgressFn, ToolStatus
+from edgeflow_converters.cache import FULL_BELOW_BYTES, says_full, unwritable
 from edgeflow_converters.errors import CacheUnwritable, ConverterFailed, ToolMissing
 
 _FETCH_TIMEOUT_S = 900.0
@@ -86,6 +88,7 @@ class PackageSet:
                 if not (staging / self.marker).exists():
                     raise ConverterFailed(f"the package holds no {self.marker}")
             except ConverterFailed as error:
+                require_space(staging, error.log)
                 tampered = _TAMPERED.search(error.log) is not None
                 raise ToolMissing(
                     f"{self.name} {self.version} could not be fetched for {platform.system()} "
@@ -97,7 +100,7 @@ class PackageSet:
                     log=error.log,
                 ) from error
 
-        fill_once(folder, folder / self.marker, fill)
+        fill_once(folder, folder / self.marker, fill, progress)
         return folder
 
 
@@ -125,30 +128,50 @@ def index_reason(reason: str, log: str) -> str:
     return "the package index cannot be reached" if offline else reason
 
 
-def fill_once(folder: Path, marker: Path, fill: Callable[[Path], None]) -> None:
+def fill_once(folder: Path, marker: Path, fill: Callable[[Path], None], progress: ProgressFn) -> None:
     """Make `folder` by `fill`, which gets an empty one beside it; `marker` is what tells a whole one.
 
-    Safe for two processes at once: each fills a folder of its own and the first rename wins. Raises
+    Of two processes at once, one fills it and the other waits; what a killed one left is removed. Raises
     CacheUnwritable if the place cannot be written, and what `fill` raises.
     """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise CacheUnwritable(f"cannot write the tools folder {folder.parent}: {error.strerror}") from error
-    try:
-        product = staging / "product"
-        product.mkdir()
-        fill(product)
-        if folder.is_dir() and not marker.exists():  # a damaged one
-            shutil.rmtree(folder, ignore_errors=True)
+    lock = folder.parent / f".{folder.name}.lock"
+
+    def waiting() -> None:
+        progress(f"wait for another process that fetches {folder.name}")
+
+    with ExitStack() as stack:
         try:
+            stack.enter_context(holding.alone(lock, waiting))
+            if marker.exists():  # another process was first
+                return
+            for left in folder.parent.glob(f"{folder.name}.*"):
+                shutil.rmtree(left, ignore_errors=True)  # we hold the lock: whoever made it was killed
+            staging = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+        except OSError as error:
+            raise CacheUnwritable(
+                f"cannot write the tools folder {folder.parent}: {error.strerror}",
+                hint="make it a folder you may write to, or set EDGEFLOW_HOME",
+            ) from error
+        try:
+            product = staging / "product"
+            product.mkdir()
+            fill(product)
+            if folder.is_dir():  # a damaged one
+                shutil.rmtree(folder, ignore_errors=True)
             product.rename(folder)
-        except OSError:
-            if not marker.exists():  # not the other process's finished copy
-                raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        except OSError as error:
+            raise unwritable(folder.parent, error, what="tools") from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def require_space(folder: Path, log: str) -> None:
+    """pip blames the package, or nothing, when the disk is full: look. Raises CacheUnwritable."""
+    if shutil.disk_usage(folder).free < FULL_BELOW_BYTES or says_full(log):
+        raise CacheUnwritable(
+            f"no space left in the tools folder {folder.parent.parent}",
+            hint="free some space, or set EDGEFLOW_HOME to a larger disk",
+        )
 
 
 _TAMPERED = re.compile(r"THESE PACKAGES DO NOT MATCH THE HASHES[^\n]*\n")

@@ -13,13 +13,14 @@ from edgeflow_converters import digest, options, precision
 from edgeflow_converters.acceptance import require_expressible
 from edgeflow_converters.arrays import load_sets, save_sets
 from edgeflow_converters.artifact import read_artifact, write_artifact
-from edgeflow_converters.base import Artifact, Converter, ConvertRequest, Product, ProgressFn
-from edgeflow_converters.cache import Cache
+from edgeflow_converters.base import Artifact, Converter, ConvertRequest, Product, ProgressFn, require_written
+from edgeflow_converters.cache import FULL_BELOW_BYTES, Cache, says_full
 from edgeflow_converters.check import Tolerance, Verdict, compare, tolerance_for
 from edgeflow_converters.errors import (
     CacheUnwritable,
     CalibrationMissing,
     ConverterFailed,
+    ConvertError,
     ConverterTimeout,
     NumericsDisagree,
     PrecisionOutOfReach,
@@ -47,7 +48,6 @@ CONVERTER_VERSION = "3"
 CALIBRATED = "int8"
 """The precision that needs calibration inputs."""
 
-_FULL_BELOW_BYTES = 1 << 20
 _RANDOM_OPS = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
@@ -96,16 +96,19 @@ def convert(
     if found is not None:
         return replace(read_artifact(found, cached=True), phases_ns=phases.finished())
 
-    require_expressible(request.source, request.runtime, shapes)
-
-    phases.begin("reference")
-    reference = reference_outputs(
-        request.source, info.sha256, request.samples, cache, timeout_s=request.timeout_s
-    )
-    with cache.workspace() as work:
-        job = _Job(request, info, shapes, target, tolerance, reference, work, progress, phases)
-        folder = cache.build("artifact", key, lambda out: job.write(key, out))
-    return replace(read_artifact(folder, cached=False), phases_ns=phases.finished())
+    with cache.alone(key, lambda: progress("wait for another process that converts this model")):
+        found = cache.find("artifact", key)  # it may have been made while we waited
+        if found is not None:
+            return replace(read_artifact(found, cached=True), phases_ns=phases.finished())
+        require_expressible(request.source, request.runtime, shapes)
+        phases.begin("reference")
+        reference = reference_outputs(
+            request.source, info.sha256, request.samples, cache, timeout_s=request.timeout_s
+        )
+        with cache.workspace() as work:
+            job = _Job(request, info, shapes, target, tolerance, reference, work, progress, phases)
+            folder = cache.build("artifact", key, lambda out: job.write(key, out))
+        return replace(read_artifact(folder, cached=False), phases_ns=phases.finished())
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +138,10 @@ class _Job:
             try:
                 prepared, notes = self._prepare(folder, simplify=simplify)
                 product, verdict = self._convert_and_verify(prepared, folder)
-            except (ConverterTimeout, PrecisionOutOfReach):
-                raise  # another variant of the model would end the same
             except (ConverterFailed, UnsupportedModel, NumericsDisagree) as error:
-                _require_space(self.work)
+                _require_space(self.work, error)
+                if isinstance(error, ConverterTimeout | PrecisionOutOfReach):
+                    raise  # another variant of the model would end the same
                 failure = failure or error
                 continue
             if failure is not None:
@@ -174,11 +177,15 @@ class _Job:
         require_expressible(prepared, self.request.runtime, self.shapes, prepared=True)
         out = folder / "product"
         out.mkdir()
-        product = self.target.convert(replace(self.request, source=prepared), out, self.progress)
-        self.phases.begin("verify")
-        require_the_models_weights(self.request.runtime, product, out, prepared, folder)
-        result = folder / "outputs.npz"
-        self.target.run(product, out, self._samples, result, folder, self.request.timeout_s)
+        try:
+            product = self.target.convert(replace(self.request, source=prepared), out, self.progress)
+            require_written(product.files, out, f"the converter of {self.request.runtime}")
+            self.phases.begin("verify")
+            require_the_models_weights(self.request.runtime, product, out, prepared, folder)
+            result = folder / "outputs.npz"
+            self.target.run(product, out, self._samples, result, folder, self.request.timeout_s)
+        except (ConverterFailed, UnsupportedModel) as error:
+            raise self._about_the_model(error) from error
         verdict = compare(
             self.reference, load_sets(result), self.tolerance, top1_outputs=self.request.top1_outputs
         )
@@ -209,6 +216,14 @@ class _Job:
                 log="\n".join((*verdict.reasons, *verdict.warnings)),
             )
         return product, verdict
+
+    def _about_the_model(self, error: ConvertError) -> ConvertError:
+        """A tool's failure with what it was about, and what to do next."""
+        return type(error)(
+            f"{self.request.runtime} {self.request.precision} of {self.request.source.name}: {error.message}",
+            hint=error.hint or f"run again with --debug to see its log, or try {self._way_out()}",
+            log=error.log,
+        )
 
     def _way_out(self) -> str:
         if self.request.tolerance is not None and self.request.tolerance != tolerance_for(
@@ -248,12 +263,12 @@ class _Job:
         write_artifact(artifact, out)
 
 
-def _require_space(work: Path) -> None:
+def _require_space(work: Path, error: ConvertError) -> None:
     """A tool that fails on a full disk blames the model, or nothing: look for ourselves."""
-    if shutil.disk_usage(work).free < _FULL_BELOW_BYTES:
+    if shutil.disk_usage(work).free < FULL_BELOW_BYTES or says_full(error.log):
         raise CacheUnwritable(
             f"no space left in {work.parent} to convert in", hint="free some space and try again"
-        )
+        ) from error
 
 
 def _require_calibration(request: ConvertRequest) -> None:

@@ -59,7 +59,7 @@ def run(
         except subprocess.TimeoutExpired:
             raise ConverterTimeout(
                 f"{name} did not end within {timeout_s:g} s and was stopped",
-                hint="raise the timeout, or read the log for where it hangs",
+                hint="run again with --debug to see where it hangs, or try another runtime",
                 log=_tail(log_path),
             ) from None
         answer = process.stdout.read().decode()

@@ -14,6 +14,7 @@ from typing import Any
 from edgeflow_converters import tool
 from edgeflow_converters.environments import isolated
 from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
+from edgeflow_converters.runners.process import answer_in, timeouts_told_of
 
 
 def call(
@@ -27,14 +28,15 @@ def call(
     spec_path.write_text(json.dumps(spec))
     result_path.unlink(missing_ok=True)
     argv = isolated(python, str(Path(__file__).parent / f"{script}.py"), str(spec_path), str(result_path))
-    finished = tool.run(argv, name=script, cwd=cwd, timeout_s=timeout_s)
+    with timeouts_told_of(what):
+        finished = tool.run(argv, name=script, cwd=cwd, timeout_s=timeout_s)
     if finished.returncode != 0 or not result_path.is_file():
         raise ConverterFailed(
             f"{what} {tool.how_it_ended(finished.returncode)}{tool.last_words(finished.log)}",
             hint="run again with --debug to see its log",
             log=finished.log,
         )
-    result: dict[str, Any] = json.loads(result_path.read_text())
+    result = answer_in(result_path, what, finished.log)
     if "error" in result:
         error = result["error"]
         raise UnsupportedModel(f"{what}: {error['message']}", hint=error["hint"], log=finished.log)

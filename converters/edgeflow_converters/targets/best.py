@@ -15,7 +15,7 @@ from types import MappingProxyType
 from edgeflow_converters.arrays import load_sets, save_sets
 from edgeflow_converters.base import Converter, ConvertRequest, Product, ProgressFn
 from edgeflow_converters.check import Verdict, compare, tolerance_for
-from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
+from edgeflow_converters.errors import ConverterFailed, ConverterTimeout, UnsupportedModel
 from edgeflow_converters.runners import process
 
 Maker = Callable[[Path], Product]
@@ -39,7 +39,7 @@ def best_of(
     is within the tolerance.
 
     `request.source` is the prepared model. A maker that fails is out of the running; if all do, the first
-    one's error is raised.
+    one's error is raised. One that does not end in time ends the search too.
     """
     samples, reference = work / "best-samples.npz", work / "best-reference.npz"
     save_sets(samples, request.samples)
@@ -63,6 +63,9 @@ def best_of(
         try:
             product = make(folder)
             target.run(product, folder, samples, result, work, request.timeout_s)
+        except ConverterTimeout as error:  # the others would take as long
+            failures[name] = error
+            break
         except (ConverterFailed, UnsupportedModel) as error:
             failures[name] = error
             continue

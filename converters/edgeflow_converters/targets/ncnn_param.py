@@ -68,8 +68,11 @@ def write_param(layers: Sequence[Layer], path: Path) -> None:
 
 
 def pnnx_shapes(pnnx_param: Path) -> dict[str, str]:
-    """Operator name -> `[in] -> [out]` shapes, from pnnx's own annotated graph (model.pnnx.param)."""
+    """Operator name -> `[in] -> [out]` shapes, from pnnx's own annotated graph (model.pnnx.param);
+    none if it wrote none."""
     shapes: dict[str, str] = {}
+    if not pnnx_param.is_file():
+        return shapes
     for line in pnnx_param.read_text(encoding="utf-8", errors="replace").splitlines()[2:]:
         fields = line.split()
         if len(fields) < 4 or not (fields[2].isdigit() and fields[3].isdigit()):
@@ -93,6 +96,8 @@ def batch_indexes(pnnx_script: Path) -> dict[str, int]:
     pnnx says it only in the Python script that it writes beside the model.
     """
     pattern = re.compile(r'ex\.input\("(\w+)", ncnn\.Mat\(\w+\.numpy\(\)(?:, batch_index=(\d+))?\)')
+    if not pnnx_script.is_file():
+        raise ConverterFailed(f"pnnx said success and wrote no {pnnx_script.name}")
     found = pattern.findall(pnnx_script.read_text(encoding="utf-8"))
     if not found:
         raise ConverterFailed("pnnx's script does not say how the inputs lie in memory")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgeflow_converters import precision
 from edgeflow_converters.arrays import save_sets
-from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
+from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus, require_written
 from edgeflow_converters.inspect import ModelInfo
 from edgeflow_converters.runners import process
 from edgeflow_converters.targets.best import Maker, best_of
@@ -72,7 +72,9 @@ class OnnxruntimeConverter:
                     cwd=work,
                     timeout_s=request.timeout_s,
                 )
-                return self._product(request.source, cell, ())
+                product = self._product(request.source, cell, ())
+                require_written(product.files, folder, "ONNX Runtime's quantizer")
+                return product
 
             return make
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgeflow_converters import packages, precision
 from edgeflow_converters.arrays import save_sets
-from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
+from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus, require_written
 from edgeflow_converters.inspect import ModelInfo
 from edgeflow_converters.runners import process
 from edgeflow_converters.targets.best import Maker, best_of
@@ -75,6 +75,7 @@ class OpenvinoConverter:
             timeout_s=request.timeout_s,
             packages=[library],
         )
+        require_written(product.files, work if quantized else out, "OpenVINO's converter")
         return self._quantized(request, product, out, work, progress) if quantized else product
 
     def run(
@@ -119,6 +120,7 @@ class OpenvinoConverter:
                     timeout_s=request.timeout_s,
                     packages=libraries,
                 )
+                require_written(product.files, folder, "NNCF")
                 return product
 
             return make

@@ -55,7 +55,10 @@ class Engine:
         made = work / "out" / "model_float32.tflite"
         if not made.is_file():
             raise ConverterFailed(f"onnx2tf said success and wrote no model{tool.last_words(log)}", log=log)
-        invented = sorted(set(custom_operators(made)))
+        try:
+            invented = sorted(set(custom_operators(made)))
+        except ConverterFailed as error:
+            raise ConverterFailed(f"onnx2tf wrote no usable file: {error.message}", log=log) from error
         if invented:
             named = [f"{name}{nodes_of(request.source, name.removeprefix('ONNX_'))}" for name in invented]
             raise UnsupportedModel(

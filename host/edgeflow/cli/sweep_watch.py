@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from edgeflow.cli.units import count_text, ms_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import RenderableType
     from rich.live import Live
 
 _REFRESH_HZ = 4
 _MOST_ROWS = 40
+_SPARSE_S = 15.0
+"""A log tells of a long conversion's phases this often at the most."""
 
 
 class Watcher(Protocol):
@@ -41,12 +45,13 @@ def watch(*, quiet: bool) -> Watcher:
 class Lines:
     """A line on stderr for each event that a person reads in a log; with `quiet` only notes and faults."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.sweep_id = ""
         self._quiet = quiet
+        self._clock = clock
         self._done = 0
         self._all = 0
-        self._converting: set[str] = set()
+        self._converting: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -63,18 +68,26 @@ class Lines:
             self._done = self._all - event["counts"]["pending"]
         if event["event"] == "job_finished":
             self._done += 1
-        text = self._conversion_begins(event) or line_of(event)
+        text = self._conversion_goes_on(event) or line_of(event)
         if text is None or (self._quiet and not text.startswith("note: ")):
             return
         counted = f"[{self._done}/{self._all}] " if event["event"] == "job_finished" else ""
         print(text if text.startswith("note: ") else f"  {counted}{text}", file=sys.stderr, flush=True)
 
-    def _conversion_begins(self, event: dict[str, Any]) -> str | None:
-        """A line for the first sign of work: one that is in the cache gives none."""
-        if event["event"] != "progress" or "model" not in event or _conversion(event) in self._converting:
+    def _conversion_goes_on(self, event: dict[str, Any]) -> str | None:
+        """A line for the first sign of work (one that is in the cache gives none), then for a phase now and
+        then: a conversion of minutes must not look like one that hangs."""
+        if event["event"] != "progress" or "model" not in event:
             return None
-        self._converting.add(_conversion(event))
-        return f"converting {_conversion(event)}"
+        what, now = _conversion(event), self._clock()
+        if what not in self._converting:
+            self._converting[what] = now
+            return f"converting {what}"
+        phase = event.get("step", "").rpartition(": ")[2]
+        if not phase or now - self._converting[what] < _SPARSE_S:
+            return None
+        self._converting[what] = now
+        return f"converting {what}: {phase}"
 
 
 def line_of(event: dict[str, Any]) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import processes
 from edgeflow_converters import errors
 from edgeflow_converters.base import ConvertRequest
 from edgeflow_converters.pipeline import convert
@@ -196,54 +196,7 @@ def test_outputs_that_prove_nothing_are_no_proof(tmp_path: Path, cache: Path) ->
     assert "no output tells a right product from a wrong one" in error.message
 
 
-# --- a converter that misbehaves -------------------------------------------------------------------
-
-FAKES = {
-    "crashes": ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashed (SIGSEGV)"),
-    "fails": ("import sys; print('cannot do it'); sys.exit(3)", "exited with code 3: cannot do it"),
-    "writes nothing": ("print('all good')", "said success and wrote no model.param"),
-    "writes rubbish": (
-        "open('model.param', 'w').write('hello'); open('model.bin', 'w').close()",
-        "does not begin with ncnn's magic number",
-    ),
-    "writes half a file": (
-        "[open(n, 'w').write('7767517\\n9 9\\nInput in0 0 1 in0\\n') for n in ('model.param', 'model.bin')]",
-        "it says 9 layers and has 1",
-    ),
-}
-
-
-def fake_pnnx(tools: Path, code: str) -> None:
-    executable = tools / f"pnnx-{PNNX_VERSION}" / "pnnx" / "pnnx"
-    executable.parent.mkdir(parents=True)
-    executable.write_text(f"#!{sys.executable}\n{code}\n")
-    executable.chmod(executable.stat().st_mode | stat.S_IXUSR)
-
-
-@pytest.mark.parametrize("fake", FAKES)
-def test_a_converter_that_misbehaves(fake: str, model: Path, cache: Path, tmp_path: Path) -> None:
-    code, words = FAKES[fake]
-    fake_pnnx(tmp_path / "tools", code)
-    error = fails(request_for(model), cache, errors.ConverterFailed, tmp_path / "tools")
-    assert words in error.message
-
-
-def test_a_converter_that_hangs_is_stopped_with_its_children(
-    model: Path, cache: Path, tmp_path: Path
-) -> None:
-    pids = tmp_path / "pids"
-    fake_pnnx(
-        tmp_path / "tools",
-        f"""
-import os, signal, subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
-open({str(pids)!r}, "a").write(f"{{os.getpid()}} {{child.pid}}\\n")
-signal.pause()""",
-    )
-    error = fails(request_for(model, timeout_s=4), cache, errors.ConverterTimeout, tmp_path / "tools")
-    assert "did not end within 4 s" in error.message
-    for pid in map(int, pids.read_text().split()):
-        assert not is_running(pid)
+# --- no tool (tools that misbehave: test_faulty_tools.py) ------------------------------------------
 
 
 def test_no_tool_and_no_way_to_fetch_it(
@@ -252,7 +205,7 @@ def test_no_tool_and_no_way_to_fetch_it(
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     error = fails(request_for(model), cache, errors.ToolMissing, tmp_path / "tools")
     assert f"pnnx=={PNNX_VERSION}" in error.hint
-    assert not list((tmp_path / "tools").iterdir())
+    assert not [path for path in (tmp_path / "tools").iterdir() if path.suffix != ".lock"]
 
 
 def test_the_tool_dies_with_us(tmp_path: Path) -> None:
@@ -267,25 +220,16 @@ def test_the_tool_dies_with_us(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", parent_code, tool_code, str(tmp_path)])
     try:
         pid = int(pids.read_text())  # returns once the tool has written it
-        assert is_running(pid)
+        assert processes.is_running(pid)
     finally:
         parent.kill()
         parent.wait()
     wait_until_gone(pid)
 
 
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
-
-
 def wait_until_gone(pid: int) -> None:
     """Waits for a process that is not our child; the test's own timeout is the limit."""
-    while is_running(pid):
+    while processes.is_running(pid):
         os.sched_yield()
 
 
@@ -328,6 +272,7 @@ def test_a_full_cache_folder(model: Path, cache: Path) -> None:
         "    print(error.message)\n"
     )
     argv = [sys.executable, "-c", code, str(model), str(cache), str(Path(__file__).parent)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert "no space left in the cache folder" in done.stdout, done.stderr
     assert not list(cache.glob("tmp/*"))

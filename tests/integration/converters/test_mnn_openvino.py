@@ -161,31 +161,6 @@ def test_int8_without_calibration_inputs_is_refused(tmp_path: Path) -> None:
         assert ("int8-dynamic" in caught.value.hint) is (runtime != "ncnn")
 
 
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        ("print('Converted Success!')", "said success and wrote no model"),
-        ("print('Error: no op Odd'); print('Converted Failed!'); return True", "no op Odd"),
-        ("import os; os.abort()", "SIGABRT"),
-        ("import time; time.sleep(60)", "did not end within"),
-        ("open(argv[6], 'wb').write(b'no model'); print('Converted Success!')", "MNN"),
-    ],
-)
-def test_a_lying_mnn_is_found_out(tmp_path: Path, body: str, words: str) -> None:
-    folder = packages.MNN.folder(tmp_path / "tools")
-    (folder / "MNN").mkdir(parents=True)
-    (folder / "MNN" / "__init__.py").touch()
-    (folder / "_tools.py").write_text(f"def mnnconvert(argv):\n    {body}\n")
-    (folder / "_mnncengine.py").write_text(
-        "class Interpreter:\n    def __init__(self, path):\n        raise ValueError('no model')\n"
-    )
-    request = replace(odd_request(tmp_path, "Add", "mnn"), timeout_s=5)
-    with pytest.raises(errors.ConverterFailed, match=words) as caught:
-        convert(request, tmp_path / "cache", lambda phase: None, tools_root=tmp_path / "tools")
-    assert "\n" not in caught.value.message
-    assert not any((tmp_path / "cache" / "artifact").glob("*/*.mnn"))
-
-
 def test_a_set_that_cannot_be_fetched_names_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,4 +169,4 @@ def test_a_set_that_cannot_be_fetched_names_the_command(
     with pytest.raises(errors.ToolMissing, match=r"mnn .* could not be fetched") as caught:
         packages.MNN.ensure(tmp_path / "tools", lambda phase: None)
     assert "pip install" in caught.value.hint and "mnn.txt" in caught.value.hint
-    assert not list((tmp_path / "tools").iterdir())
+    assert not [path for path in (tmp_path / "tools").iterdir() if path.suffix != ".lock"]

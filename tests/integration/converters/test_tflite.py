@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +16,9 @@ from edgeflow_converters.arrays import load_sets, save_sets
 from edgeflow_converters.base import Artifact, ConvertRequest, Product
 from edgeflow_converters.cache import Cache
 from edgeflow_converters.check import compare, tolerance_for
-from edgeflow_converters.environments import environment
 from edgeflow_converters.errors import (
     CalibrationMissing,
-    ConverterFailed,
     ConvertError,
-    ConverterTimeout,
     UnsupportedModel,
 )
 from edgeflow_converters.pipeline import convert
@@ -172,58 +166,3 @@ def test_a_damaged_product_is_caught(
     roots = (cache_root, tools_root)
     assert why_rejected(artifact, request, data, tmp_path, roots) == ""
     assert why_rejected(artifact, request, BREAK[kind](data), tmp_path, roots) != ""
-
-
-# --- an onnx2tf that misbehaves ----------------------------------------------------------------------
-
-
-def stand_in(tools_root: Path, code: str) -> None:
-    """An environment of onnx2tf whose interpreter runs `code` instead."""
-    python = environment("onnx2tf", tools_root).python
-    python.parent.mkdir(parents=True)
-    python.write_text(f"#!{sys.executable}\nimport os, signal, time\n{code}\n")
-    python.chmod(0o755)
-
-
-FAKES = {
-    "aborts": ("os.abort()", f"onnx2tf crashed ({signal.SIGABRT.name})"),
-    "exits": ("print('no such op'); raise SystemExit(3)", "onnx2tf exited with code 3: no such op"),
-    "lies": ("print('Complete!')", "onnx2tf said success and wrote no model: Complete!"),
-    "writes rubbish": (
-        "os.mkdir('out'); open('out/model_float32.tflite', 'w').write('hello world')",
-        "model_float32.tflite is no TensorFlow Lite model",
-    ),
-}
-
-
-@pytest.mark.parametrize("fake", FAKES)
-def test_a_converter_that_misbehaves(fake: str, tmp_path: Path) -> None:
-    code, words = FAKES[fake]
-    stand_in(tmp_path / "tools", code)
-    with pytest.raises(ConverterFailed) as caught:
-        convert(cube_request(tmp_path), tmp_path / "cache", quietly, tools_root=tmp_path / "tools")
-    assert words in caught.value.message
-    assert not list((tmp_path / "cache").glob("artifact/*/*"))
-
-
-def test_an_operator_that_the_converter_invented_is_named(tmp_path: Path) -> None:
-    # A FlatBuffer with one operator code, whose custom name is ONNX_DET.
-    code = (
-        "import struct; b = bytearray(68); struct.pack_into('<I4s', b, 0, 16, b'TFL3')\n"
-        "struct.pack_into('<HHHH', b, 8, 8, 12, 0, 8); struct.pack_into('<iII', b, 16, 8, 0, 4)\n"
-        "struct.pack_into('<II', b, 28, 1, 12); struct.pack_into('<HHHH', b, 36, 8, 8, 0, 4)\n"
-        "struct.pack_into('<iI', b, 44, 8, 4); struct.pack_into('<I8s', b, 52, 8, b'ONNX_DET')\n"
-        "os.mkdir('out'); open('out/model_float32.tflite', 'wb').write(b)"
-    )
-    stand_in(tmp_path / "tools", code)
-    with pytest.raises(UnsupportedModel, match="could not express ONNX_DET"):
-        convert(cube_request(tmp_path), tmp_path / "cache", quietly, tools_root=tmp_path / "tools")
-
-
-def test_a_converter_that_hangs_is_stopped(tmp_path: Path) -> None:
-    stand_in(tmp_path / "tools", "signal.pause()")
-    with pytest.raises(ConverterTimeout, match="onnx2tf did not end within 4 s"):
-        convert(
-            cube_request(tmp_path, timeout_s=4.0), tmp_path / "cache", quietly, tools_root=tmp_path / "tools"
-        )
-    shutil.rmtree(tmp_path / "tools")

@@ -83,13 +83,33 @@ def test_two_builders_at_once_share_one_entry(tmp_path: Path) -> None:
     assert not list((tmp_path / "tmp").iterdir())
 
 
-def test_what_killed_processes_left_is_removed_after_a_day(tmp_path: Path) -> None:
-    old, fresh = tmp_path / "tmp" / "old", tmp_path / "tmp" / "fresh"
-    for folder in (old, fresh):
+def test_what_killed_processes_left_is_removed_and_what_is_in_use_is_not(tmp_path: Path) -> None:
+    left, fresh = tmp_path / "tmp" / "left", tmp_path / "tmp" / "fresh"
+    for folder in (left, fresh):
         folder.mkdir(parents=True)
-    os.utime(old, (time.time() - 2 * 86400,) * 2)
-    Cache(tmp_path).build("artifact", KEY, fill)
-    assert not old.exists() and fresh.exists()
+    with Cache(tmp_path).workspace() as used:
+        for folder in (left, used):
+            os.utime(folder, (time.time() - 60,) * 2)
+        Cache(tmp_path).build("artifact", KEY, fill)
+        assert used.is_dir() and fresh.is_dir() and not left.exists()
+
+
+def test_an_entry_is_worked_on_by_one_and_another_waits(tmp_path: Path) -> None:
+    waits = threading.Event()
+    order = []
+
+    def work() -> None:
+        with Cache(tmp_path).alone(KEY, waits.set):
+            order.append("begin")
+            assert waits.wait(timeout=60)  # both are here
+            order.append("end")
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert order == ["begin", "end"] * 2
 
 
 def test_a_root_that_cannot_be_a_folder(tmp_path: Path) -> None:

@@ -18,4 +18,4 @@ def test_no_network_is_what_the_message_says(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ToolMissing, match="the package index cannot be reached") as caught:
         ensure_pnnx(tmp_path / "tools", lambda phase: None)
     assert "No matching distribution" not in caught.value.message
-    assert list((tmp_path / "tools").iterdir()) == []
+    assert not [path for path in (tmp_path / "tools").iterdir() if path.suffix != ".lock"]

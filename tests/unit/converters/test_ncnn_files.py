@@ -140,3 +140,9 @@ def test_a_pnnx_layer_is_told_in_onnx_terms(tmp_path: Path) -> None:
     assert pnnx_shapes(graph) == {"Tensor.reshape_60": "[40,3] -> [1,40,3]"}
     assert onnx_op_of("torch.eq") == "Equal"
     assert onnx_op_of("aten::det") == "det"
+
+
+def test_what_pnnx_did_not_write_is_its_failure_not_ours(tmp_path: Path) -> None:
+    assert pnnx_shapes(tmp_path / "model.pnnx.param") == {}
+    with pytest.raises(ConverterFailed, match=r"pnnx said success and wrote no model_ncnn\.py"):
+        batch_indexes(tmp_path / "model_ncnn.py")

@@ -129,7 +129,7 @@ def _last_frame(stack: str) -> str:
     """The innermost line of a Python stack, on one line, with its code."""
     import re
 
-    frames = re.findall(r'File "([^"]+)", line (\d+), in (\S+)(?:\n\s+(?!File )([^\n]+))?', stack)
+    frames = re.findall(r'File "([^"]+)", line (\d+), in (\S+)(?:\n[ \t]*(?![ \t]|File )([^\n]+))?', stack)
     if not frames:
         return " ".join(stack.split())[-200:]
     file, line, function, code = frames[-1]

@@ -34,12 +34,12 @@ def work(spec: Json) -> Json:
         net.opt.num_threads = 1
         net.opt.lightmode = False  # it would drop each tensor once it was read
         load(net, spec)
-        for blob, values in _each(net, spec):
+        for blob, values in each_blob(net, spec):
             largest[blob] = max(largest[blob], float(np.max(np.abs(values), initial=0.0)))
         unfit = [blob for blob, value in largest.items() if not np.isfinite(value)]
         if unfit:
             raise ConverterFailed(f"ncnn computes values of no size in tensor {unfit[0]!r} of the fp32 model")
-        for blob, values in _each(net, spec):
+        for blob, values in each_blob(net, spec):
             if largest[blob] > 0.0:
                 counts[blob] += histogram(values, largest[blob])
     return {
@@ -50,7 +50,7 @@ def work(spec: Json) -> Json:
     }
 
 
-def _each(net: Any, spec: Json) -> Iterator[tuple[str, NDArray[Any]]]:
+def each_blob(net: Any, spec: Json) -> Iterator[tuple[str, NDArray[Any]]]:
     """(blob, its values) for every blob and calibration input."""
     import numpy as np
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from edgeflow_converters import precision, tool, tools
 from edgeflow_converters.acceptance import nodes_of
+from edgeflow_converters.arrays import save_sets
 from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolStatus
 from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
 from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
@@ -97,11 +98,18 @@ class NcnnConverter:
             shutil.copyfile(work / name, out / name)
         if cell.weights_dtype == "fp32":
             return product
-        notes = _store_as_half(layers, out)
-        overflow = half_range.overflow(request, work)
-        if overflow:
+        islands: frozenset[str] = frozenset()
+        overflows = half_range.overflows(request, work)
+        if overflows:
+            islands = self._beyond_half(product, layers, request, work)
+        notes = _store_as_half(layers, out, islands)
+        if islands:
+            which = f"{len(islands)} of {len(layers)} layers stay fp32 ({_listed(sorted(islands))})"
+            notes = (*notes, f"{which}: {half_range.told(overflows)}")
+        elif overflows:
+            # Inside a layer that pnnx made of several nodes: there is no telling what half makes of it.
             cell = replace(cell, compute_dtype="fp32", runtime_flags=product.runtime_options)
-            notes = (*notes, overflow)
+            notes = (*notes, f"all of it is computed in fp32: {half_range.told(overflows)}")
         return replace(
             product,
             runtime_options=dict(cell.runtime_flags),
@@ -109,6 +117,25 @@ class NcnnConverter:
             compute_dtype=cell.compute_dtype,
             notes=notes,
         )
+
+    def _beyond_half(
+        self, product: Product, layers: list[ncnn_param.Layer], request: ConvertRequest, work: Path
+    ) -> frozenset[str]:
+        """The layers that give or take a value beyond half_range.LIMIT, by the fp32 model in `work`."""
+        save_sets(work / "peak-samples.npz", request.samples)
+        blobs = [blob for layer in layers for blob in layer.outputs]
+        spec: dict[str, Any] = {
+            "param": str(work / _PARAM),
+            "bin": str(work / _BIN),
+            "options": dict(product.runtime_options),
+            "inputs": [item.to_json() for item in product.inputs],
+            "samples": str(work / "peak-samples.npz"),
+            "blobs": blobs,
+        }
+        what = "ncnn, looking up the range of values,"
+        answer = process.call("ncnn_peaks", spec, what=what, cwd=work, timeout_s=request.timeout_s)
+        beyond = {blob for blob, peak in answer["peaks"].items() if peak > half_range.LIMIT}
+        return frozenset(layer.name for layer in layers if beyond & {*layer.inputs, *layer.outputs})
 
     def _float32(self, info: ModelInfo, batch: Mapping[str, int]) -> Product:
         """The product as pnnx makes it; `batch`: what batch_indexes says."""
@@ -168,9 +195,14 @@ class NcnnConverter:
         )
 
 
-def _store_as_half(layers: list[ncnn_param.Layer], folder: Path) -> tuple[str, ...]:
-    """Rewrite the float32 model in `folder` with float16 weights; returns what there is to say about it."""
-    half = ncnn_weights.store_as_half(layers, (folder / _BIN).read_bytes())
+def _listed(names: list[str], shown: int = 6) -> str:
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
+def _store_as_half(layers: list[ncnn_param.Layer], folder: Path, islands: frozenset[str]) -> tuple[str, ...]:
+    """Rewrite the float32 model in `folder` with float16 weights, but for the layers in `islands`, which stay
+    fp32 in the file and when they run; returns what there is to say about it."""
+    half = ncnn_weights.store_as_half(layers, (folder / _BIN).read_bytes(), islands)
     ncnn_param.write_param(half.layers, folder / _PARAM)
     (folder / _BIN).write_bytes(half.data)
     share = half.kept_bytes / max(1, len(half.data))

@@ -13,7 +13,7 @@ and, by ncnn's per-layer feature mask, in the runtime.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from edgeflow_converters.errors import UnsupportedModel
@@ -45,7 +45,7 @@ class Block:
 @dataclass(frozen=True, slots=True)
 class HalfWeights:
     """A model with float16 weights: its layers and .bin, how many of its weight bytes stayed float32, and
-    the layers that had to."""
+    the layers that had to for their weights."""
 
     layers: list[Layer]
     data: bytes
@@ -81,13 +81,16 @@ def _unaccounted(what: str) -> UnsupportedModel:
     )
 
 
-def store_as_half(layers: Sequence[Layer], data: bytes) -> HalfWeights:
-    """The float32 model of `layers` and `data` with its tagged weights as float16 where they fit."""
+def store_as_half(layers: Sequence[Layer], data: bytes, kept: Collection[str] = frozenset()) -> HalfWeights:
+    """The float32 model of `layers` and `data` with its tagged weights as float16 where they fit, and the
+    layers named in `kept` as float32 altogether."""
     import numpy as np
 
     blocks = walk(layers, data)
     arrays = [np.frombuffer(data, "<f4", block.count, block.offset) for block in blocks]
     islands = {b.layer for b, a in zip(blocks, arrays, strict=True) if b.tagged and not fits_half(a)}
+    names = tuple(layers[index].name for index in sorted(islands))
+    islands |= {index for index, layer in enumerate(layers) if layer.name in kept}
     parts: list[bytes] = []
     kept_bytes = 0
     for block, array in zip(blocks, arrays, strict=True):
@@ -102,7 +105,6 @@ def store_as_half(layers: Sequence[Layer], data: bytes) -> HalfWeights:
         replace(layer, params={**layer.params, FEATURE_MASK: str(_NO_FP16)}) if index in islands else layer
         for index, layer in enumerate(layers)
     ]
-    names = tuple(layers[index].name for index in sorted(islands))
     return HalfWeights(masked, b"".join(parts), kept_bytes, names)
 
 

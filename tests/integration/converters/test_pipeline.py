@@ -18,6 +18,8 @@ from edgeflow_converters.artifact import read_artifact
 from edgeflow_converters.base import Artifact, ConvertRequest
 from edgeflow_converters.errors import ConverterFailed, NumericsDisagree
 from edgeflow_converters.pipeline import convert
+from edgeflow_converters.targets.ncnn_param import parse_param
+from edgeflow_converters.targets.ncnn_weights import FEATURE_MASK
 
 
 def tiny_request(folder: Path, **changes: object) -> ConvertRequest:
@@ -116,31 +118,54 @@ def test_a_file_that_is_no_artifact(tmp_path: Path) -> None:
         read_artifact(tmp_path, cached=True)
 
 
-@pytest.mark.network
-def test_values_beyond_half_range_are_not_computed_in_half(tmp_path: Path, tools_root: Path) -> None:
+def beyond_half() -> onnx.ModelProto:
+    """Four convolutions, of which the second gives values near 1e5 and the third takes them back."""
     random = np.random.default_rng(2)
+    node, names = helper.make_node, ("x", "a", "huge", "b", "y")
+    sizes = {"first": 0.3, "large": 1e4, "small": 1e-2, "last": 0.05}
+    nodes = [
+        node("Conv", [source, weights], [result], name=f"conv {weights}", pads=[1] * 4)
+        for source, result, weights in zip(names, names[1:], sizes, strict=False)
+    ]
     graph = helper.make_graph(
-        [
-            helper.make_node("Conv", ["x", "large"], ["h"]),
-            helper.make_node("Relu", ["h"], ["huge"]),
-            helper.make_node("Conv", ["huge", "small"], ["y"]),
-        ],
+        nodes,
         "range",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 6, 6])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 2, 2])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 8, 8])],
         [
-            numpy_helper.from_array((random.normal(size=(4, 2, 3, 3)) * 3e4).astype("f4"), "large"),
-            numpy_helper.from_array((random.normal(size=(2, 4, 3, 3)) * 1e-2).astype("f4"), "small"),
+            numpy_helper.from_array((random.normal(size=(4, 4, 3, 3)) * size).astype("f4"), name)
+            for name, size in sizes.items()
         ],
     )
-    opsets = [helper.make_opsetid("", 13)]
-    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "range.onnx")
-    samples = [{"x": random.normal(size=(1, 2, 6, 6)).astype("f4")} for _ in range(2)]
-    request = ConvertRequest(tmp_path / "range.onnx", "ncnn", "fp16", {}, samples)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def beyond_half_request(folder: Path, runtime: str) -> ConvertRequest:
+    onnx.save(beyond_half(), folder / "range.onnx")
+    random = np.random.default_rng(3)
+    samples = [{"x": random.normal(size=(1, 4, 8, 8)).astype("f4")} for _ in range(3)]
+    return ConvertRequest(folder / "range.onnx", runtime, "fp16", {}, samples)
+
+
+@pytest.mark.network
+def test_layers_beyond_half_range_are_islands_of_fp32_in_ncnn(tmp_path: Path, tools_root: Path) -> None:
+    request = beyond_half_request(tmp_path, "ncnn")
+    artifact = convert(request, tmp_path / "cache", lambda phase: None, tools_root=tools_root)
+    assert artifact.runtime_options["use_fp16_storage"] is True
+    layers = [layer for layer in parse_param(artifact.path / "model.param") if layer.kind == "Convolution"]
+    assert [layer.params.get(FEATURE_MASK) for layer in layers] == [None, "3", "3", None]
+    (note,) = [note for note in artifact.notes if "fp16 ends at 65504" in note]
+    assert note.startswith("2 of 5 layers stay fp32") and "Conv node 'conv large' reaches" in note
+
+
+@pytest.mark.network
+def test_a_model_beyond_half_range_is_computed_in_fp32_by_mnn(tmp_path: Path, tools_root: Path) -> None:
+    request = beyond_half_request(tmp_path, "mnn")
     artifact = convert(request, tmp_path / "cache", lambda phase: None, tools_root=tools_root)
     assert (artifact.weights_dtype, artifact.compute_dtype) == ("fp16", "fp32")
-    assert artifact.runtime_options["use_fp16_storage"] is False
-    assert any("beyond fp16's 65504" in note for note in artifact.notes)
+    assert artifact.runtime_options["precision"] == "high"
+    (note,) = [note for note in artifact.notes if "fp16 ends at 65504" in note]
+    assert note.startswith("all of it is computed in fp32: Conv node 'conv large' reaches")
 
 
 @pytest.mark.network

@@ -135,8 +135,11 @@ NNCF = PackageSet(
 )  # fmt: skip
 """Without what NNCF needs for PyTorch, for drawing graphs and for telling its maker of its use."""
 
-RUNTIME_PINS: Mapping[str, str] = MappingProxyType({"mnn": MNN.version, "openvino": OPENVINO.version})
-"""Runtime -> the version that verifies its artifacts, for those that come from here."""
+RUNTIME_PINS: Mapping[str, str] = MappingProxyType(
+    {"mnn": MNN.version, "openvino": OPENVINO.version, "snpe": "2.7.0"}
+)
+"""Runtime -> the version that verifies its artifacts, for those that come from here or from a lock (snpe: of
+onnxruntime-qnn)."""
 
 
 def python_path(folders: Sequence[Path]) -> dict[str, str]:

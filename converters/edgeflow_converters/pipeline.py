@@ -166,9 +166,12 @@ class _Job:
         self.progress("verify")
         result = folder / "outputs.npz"
         self.target.run(product, out, self._samples, result, folder, self.request.timeout_s)
-        verdict = compare(
-            self.reference, load_sets(result), self.tolerance, top1_outputs=self.request.top1_outputs
-        )
+        outputs, reference = load_sets(result), self.reference
+        if 0 < len(outputs) < len(reference) and getattr(self.target, "may_run_fewer_samples", False):
+            reference = reference[: len(outputs)]
+            told = f"verified with {len(outputs)} of {len(self.reference)} samples: more would take too long"
+            product = replace(product, notes=(*product.notes, told))
+        verdict = compare(reference, outputs, self.tolerance, top1_outputs=self.request.top1_outputs)
         if verdict.blind:
             raise Unverifiable(
                 f"{self.request.runtime} {self.request.precision} of {self.request.source.name} cannot be "

@@ -88,16 +88,21 @@ OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
         ("tflite", "int8"): Precision("int8", "int8", _TFLITE),
         # Weights are stored as int8; what meets them is quantized while it runs, by the range that it has.
         ("tflite", "int8-dynamic"): Precision("int8", "int8", _TFLITE),
+        # What is computed depends on where: SNPE's CPU has fp32, the GPU fp16, the HTP fp16 and integers.
+        ("snpe", "fp32"): Precision("fp32", "fp32, fp16 where a processor has no more", _flags()),
+        ("snpe", "fp16"): Precision("fp16", "fp16", _flags()),
+        ("snpe", "int8"): Precision("int8", "int8", _flags()),
     }
 )
 
 _NOT_OFFERED: Mapping[tuple[str, str], str] = MappingProxyType(
     {
         ("ncnn", "int8-dynamic"): "ncnn quantises weights and activations together, never weights alone",
+        ("snpe", "int8-dynamic"): "SNPE quantizes weights and activations together, never weights alone",
     }
 )
 
-_NOT_IN_THIS_VERSION = ("paddlelite", "snpe")
+_NOT_IN_THIS_VERSION = ("paddlelite",)
 
 RUNTIMES = tuple(sorted({runtime for runtime, _ in OFFERED}))
 

@@ -30,6 +30,10 @@ def get_target(name: str, tools_root: Path) -> Converter:
         from edgeflow_converters.targets.openvino import OpenvinoConverter
 
         return OpenvinoConverter(tools_root)
+    if name == "snpe":
+        from edgeflow_converters.targets.snpe import SnpeConverter
+
+        return SnpeConverter(tools_root)
     if name == "tflite":
         from edgeflow_converters.targets.tflite import TfliteConverter
 

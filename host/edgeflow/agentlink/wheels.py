@@ -27,7 +27,11 @@ _TIMEOUT_S = 900.0
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
 """Machine -> minor version of the oldest glibc 2 that wheels are made for (PEP 600)."""
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
-_NOT_FOR_MUSL = ("mnn", "onnxruntime", "openvino")
+_NOT_FOR_MUSL = ("mnn", "onnxruntime", "openvino", "snpe")
+_X86_ONLY = ("snpe",)
+"""What stands in for a runtime that runs elsewhere: the emulator of a phone's processor."""
+_OLDEST_OF = {"snpe": ((3, 11), (2, 35))}
+"""Runtime -> the oldest Python and glibc that its wheels are for, where others have older ones."""
 _UNREACHED = ("after connection broken", "could not fetch url", "connection error", "ssl certificate")
 """What pip says of an index that it cannot reach, before it says that it found nothing there."""
 
@@ -91,6 +95,8 @@ def platform_for(device: str, runtime: str, facts: DeviceFacts) -> WheelPlatform
     machine = _machine_of(facts)
     if machine not in _OLDEST_GLIBC:
         raise DeviceError(f"{where}: numpy, which it needs, is not published for {machine} Linux", hint=own)
+    if machine != "x86_64" and runtime in _X86_ONLY:
+        raise DeviceError(f"{where}: it is published for x86-64 alone, this is {machine}", hint=own)
     if facts.libc == "musl" and runtime in _NOT_FOR_MUSL:
         raise DeviceError(f"{where}: it is not published for musl, the libc of {facts.os_version}", hint=own)
     python = ".".join(facts.python_version.split(".")[:2])
@@ -98,6 +104,13 @@ def platform_for(device: str, runtime: str, facts: DeviceFacts) -> WheelPlatform
     if match is None or facts.libc not in ("glibc", "musl"):
         raise DeviceError(f"{where}: it does not tell which libc it has", hint=own)
     major, minor = int(match[1]), int(match[2])
+    if runtime in _OLDEST_OF:
+        oldest_python, oldest_libc = _OLDEST_OF[runtime]
+        if tuple(map(int, python.split("."))) < oldest_python or (major, minor) < oldest_libc:
+            needed = "Python {}.{} and glibc {}.{}".format(*oldest_python, *oldest_libc)
+            raise DeviceError(
+                f"{where}: they need {needed}, it has Python {python} and glibc {major}.{minor}", hint=own
+            )
     tags: list[str] = []
     if facts.libc == "musl":
         tags += [f"musllinux_{major}_{number}_{machine}" for number in range(minor, -1, -1)]

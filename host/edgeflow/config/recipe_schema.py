@@ -217,6 +217,24 @@ class ToleranceSpec(_Strict):
     tie_margin: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
+class SnpeSpec(_Strict):
+    """How a .dlc is made: bits of int8's activations, and generations of the HTP to compile contexts for."""
+
+    activations: Literal[8, 16] = 8
+    htp: tuple[Literal["v69", "v73", "v75", "v79"], ...] = ()
+
+
+class ConvertSpec(_Strict):
+    """Options of the converters, by runtime."""
+
+    snpe: SnpeSpec | None = None
+
+    def of(self, runtime: str) -> dict[str, Any]:
+        """What the recipe says for a runtime, and nothing of the defaults."""
+        spec = self.snpe if runtime == "snpe" else None
+        return {} if spec is None else spec.model_dump(exclude_defaults=True)
+
+
 class RecipeSchema(_Strict):
     """A model, its inputs, what its outputs mean, and the data that judges it."""
 
@@ -231,6 +249,7 @@ class RecipeSchema(_Strict):
     calibration: CalibrationSpec | None = None
     evaluation: EvaluationSpec | None = None
     tolerances: dict[Precision, ToleranceSpec] = Field(default_factory=dict)
+    convert: ConvertSpec = ConvertSpec()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -75,6 +75,7 @@ def make_artifact(
         tolerance=tolerance_of(model, precision),
         top1_outputs=score_outputs(model),
         calibration=_calibration(model, precision),
+        options=model.recipe.convert.of(runtime),
     )
     with converter_errors():
         return convert(
@@ -83,6 +84,12 @@ def make_artifact(
             tools_root=workspace.tools_dir,
             progress=lambda phase: progress.step(f"convert {model.name} to {runtime} {precision}: {phase}"),
         )
+
+
+def verified_samples(artifact: Artifact, samples: list[Sample]) -> list[Sample]:
+    """Those that the artifact was verified with: fewer than there are where a slow emulator did it, which
+    would be as slow again."""
+    return samples[: artifact.verdict.samples] if artifact.runtime != NULL else samples
 
 
 def _calibration(model: ResolvedModel, precision: str) -> Sequence[Tensors]:

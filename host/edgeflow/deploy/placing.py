@@ -110,6 +110,7 @@ def placed(
         artifact = conversion.make_artifact(
             model, request.runtime, request.precision, samples, workspace, progress
         )
+        samples = conversion.verified_samples(artifact, samples)
         layers = None if native is None else native.layers(request.runtime)
         if native is not None:
             preflight.check_layers(request, artifact, layers, native.target.name)
@@ -125,5 +126,6 @@ def placed(
             accelerator=request.accelerator,
             site=site,
             governor=request.governor or device_spec.governor,
+            native=native is not None,
         )
         yield Placed(device, session, samples, artifact, spec, transfer, layers)

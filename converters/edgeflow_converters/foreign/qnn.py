@@ -75,9 +75,28 @@ def half(model: str, out: str) -> dict[str, Any]:
     import onnx
     from onnxruntime.transformers import float16
 
-    converted = float16.convert_float_to_float16(onnx.load(model), keep_io_types=True)
+    source = onnx.load(model)
+    _leave_out_empty(source.graph)
+    blocked = [kind for kind in float16.DEFAULT_OP_BLOCK_LIST if kind != "Resize"]
+    converted = float16.convert_float_to_float16(source, keep_io_types=True, op_block_list=blocked)
+    _leave_out_empty(converted.graph)
     onnx.save(converted, out)
     return {}
+
+
+def _leave_out_empty(graph: Any) -> None:
+    """Inputs of Resize that are empty are left out. The tool casts them, which makes them count."""
+    empty = {tensor.name for tensor in graph.initializer if 0 in tensor.dims}
+    casts = [n for n in graph.node if n.op_type == "Cast" and (not n.input[0] or n.input[0] in empty)]
+    empty.update(node.output[0] for node in casts)
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            if node.op_type == "Resize" and name in empty:
+                node.input[index] = ""
+    read = {name for node in graph.node for name in node.input}
+    for node in casts:
+        if node.output[0] not in read:
+            graph.node.remove(node)
 
 
 def quantize(model: str, out: str, calibration: str, activations: int, method: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class SnpeConverter:
     """ONNX to .dlc."""
 
     name = "snpe"
-    rewrites: tuple[str, ...] = ("hard_sigmoid_as_arithmetic",)
+    rewrites: tuple[str, ...] = ("single_step_lstm", "hard_sigmoid_as_arithmetic")
     may_run_fewer_samples = True
 
     def __init__(self, tools_root: Path) -> None:

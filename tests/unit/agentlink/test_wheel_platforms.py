@@ -55,3 +55,18 @@ def test_what_has_no_wheels_is_named(changes: dict[str, object], runtime: str, w
         platform_for("board", runtime, replace(PI5, **changes))  # type: ignore[arg-type]
     assert caught.value.message.startswith(f"board: {runtime}")
     assert caught.value.hint
+
+
+PC = replace(PI5, arch="x86_64", abis=("x86_64",))
+
+
+def test_the_emulator_that_stands_in_for_snpe_goes_to_newer_x86_machines() -> None:
+    assert platform_for("pc", "snpe", PC).tags[0] == "manylinux_2_36_x86_64"
+    for changes, words in (
+        ({"arch": "aarch64", "abis": ("arm64-v8a",)}, "x86-64 alone, this is aarch64"),
+        ({"libc_version": "2.31"}, "Python 3.11 and glibc 2.35, it has Python 3.11 and glibc 2.31"),
+        ({"python_version": "3.10.4"}, "it has Python 3.10 and glibc 2.36"),
+        ({"libc": "musl", "libc_version": "1.2.4"}, "not published for musl"),
+    ):
+        with pytest.raises(DeviceError, match=words):
+            platform_for("pc", "snpe", replace(PC, **changes))

@@ -254,3 +254,17 @@ def test_several_outputs_are_no_classification(tmp_path: Path) -> None:
         (Tensor("x", "float32", (1, 4)),), (Tensor("a", "float32", (1, 2)), Tensor("b", "float32", (1, 4)))
     )
     assert recipe(tmp_path, render_recipe(tmp_path / "m.onnx", info)).task == ""
+
+
+def test_options_of_a_converter_go_to_its_runtime_alone(tmp_path: Path) -> None:
+    path = tmp_path / "edgeflow.yaml"
+    path.write_text(BASE + "convert: {snpe: {activations: 16, htp: [v73, v75]}}\n")
+    recipe = load_recipe(path)
+    assert recipe.convert.of("snpe") == {"activations": 16, "htp": ("v73", "v75")}
+    assert recipe.convert.of("ncnn") == {}
+    path.write_text(BASE)
+    assert load_recipe(path).convert.of("snpe") == {}
+    for wrong in ("{snpe: {activations: 4}}", "{snpe: {htp: [v60]}}", "{mnn: {}}"):
+        path.write_text(BASE + f"convert: {wrong}\n")
+        with pytest.raises(UsageError, match=r"edgeflow\.yaml:5"):
+            load_recipe(path)

@@ -39,7 +39,7 @@ def test_every_cell_is_offered_or_says_why_not(runtime: str, precision: str) -> 
     assert "fp32" in caught.value.hint
 
 
-@pytest.mark.parametrize("runtime", ["paddlelite", "snpe"])
+@pytest.mark.parametrize("runtime", ["paddlelite"])
 def test_known_runtimes_that_are_not_there_yet_say_so(runtime: str) -> None:
     with pytest.raises(NotOffered, match="not available in this version"):
         lookup(runtime, "fp32")

@@ -63,6 +63,10 @@ class SnpeConverter:
         if why:
             return ToolStatus("snpe", False, missing=why, fix=_ELSEWHERE)
         state = self._qnn.status()
+        try:
+            snpe_sdk.find()
+        except ToolMissing as error:  # a variable that names no SDK
+            return ToolStatus("snpe", False, missing=error.message, fix=error.hint)
         told = f"by {', '.join(f'{name} {value}' for name, value in self.versions().items())}"
         return replace(state, name="snpe", version=told)
 

@@ -14,7 +14,9 @@ from onnx import TensorProto, helper
 
 from edgeflow_converters.base import ConvertRequest
 from edgeflow_converters.errors import ConverterFailed, ToolMissing
-from edgeflow_converters.targets import snpe_sdk
+from edgeflow_converters.locks import load_locks
+from edgeflow_converters.packages import RUNTIME_PINS
+from edgeflow_converters.targets import snpe, snpe_sdk
 
 TOOLS = "bin/x86_64-linux-clang"
 STAND_IN = """#!/usr/bin/env python3
@@ -136,3 +138,17 @@ def test_a_folder_that_is_no_sdk_is_told_by_its_variable(
     monkeypatch.setenv("SNPE_ROOT", str(tmp_path))
     with pytest.raises(ToolMissing, match=r"SNPE_ROOT: .* has no bin/x86_64-linux-clang/qairt-converter"):
         snpe_sdk.find()
+
+
+def test_doctor_tells_a_variable_that_names_no_sdk(
+    sdk_of: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNPE_ROOT", str(tmp_path))
+    monkeypatch.setattr(snpe, "_unfit_host", lambda: "")
+    status = snpe.SnpeConverter(tmp_path).doctor()
+    assert not status.ready and not status.on_demand
+    assert "SNPE_ROOT" in status.missing
+
+
+def test_the_emulator_on_a_device_is_of_the_version_that_verified() -> None:
+    assert RUNTIME_PINS["snpe"] == load_locks()[snpe.LOCK].version

@@ -184,8 +184,11 @@ NNCF = PackageSet("nncf", "3.4.0", "nncf/__init__.py", 60, 170)
 PNNX = PackageSet("pnnx", "20261020", "pnnx/pnnx", 30, 85)
 """Without torch (5 GB), which the wheel declares: the executable inside is self-contained."""
 
-RUNTIME_PINS: Mapping[str, str] = MappingProxyType({"mnn": MNN.version, "openvino": OPENVINO.version})
-"""Runtime -> the version that verifies its artifacts, for those that come from here."""
+RUNTIME_PINS: Mapping[str, str] = MappingProxyType(
+    {"mnn": MNN.version, "openvino": OPENVINO.version, "snpe": "2.7.0"}
+)
+"""Runtime -> the version that verifies its artifacts, for those that come from here or from a lock (snpe: of
+onnxruntime-qnn)."""
 
 
 def python_path(folders: Sequence[Path]) -> dict[str, str]:

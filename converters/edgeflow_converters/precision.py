@@ -94,6 +94,10 @@ OFFERED: Mapping[tuple[str, str], Precision] = MappingProxyType(
         ("tflite", "int8"): Precision("int8", "int8", _TFLITE),
         # Weights are stored as int8; what meets them is quantized while it runs, by the range that it has.
         ("tflite", "int8-dynamic"): Precision("int8", "int8", _TFLITE),
+        # What is computed depends on where: SNPE's CPU has fp32, the GPU fp16, the HTP fp16 and integers.
+        ("snpe", "fp32"): Precision("fp32", "fp32, fp16 where a processor has no more", _flags()),
+        ("snpe", "fp16"): Precision("fp16", "fp16", _flags()),
+        ("snpe", "int8"): Precision("int8", "int8", _flags()),
     }
 )
 
@@ -108,10 +112,9 @@ _NOT_OFFERED: Mapping[tuple[str, str], str] = MappingProxyType(
             "paddlelite",
             "int8",
         ): "its quantizer is part of PaddlePaddle 2.6, and its int8 kernels for x86 judge no ARM product",
+        ("snpe", "int8-dynamic"): "SNPE quantizes weights and activations together, never weights alone",
     }
 )
-
-_NOT_IN_THIS_VERSION = ("snpe",)
 
 RUNTIMES = tuple(sorted({runtime for runtime, _ in OFFERED}))
 
@@ -122,18 +125,12 @@ def lookup(runtime: str, precision: str) -> Precision:
     Raises UnknownTarget for a name that is in no list, NotOffered with the reason for one that is known
     but cannot be had.
     """
-    if runtime in _NOT_IN_THIS_VERSION:
-        raise NotOffered(
-            f"runtime {runtime} is not available in this version of edgeflow",
-            hint=f"use one of: {', '.join(RUNTIMES)}",
-        )
     if runtime not in RUNTIMES:
-        known = sorted((*RUNTIMES, *_NOT_IN_THIS_VERSION))
-        near = difflib.get_close_matches(runtime.casefold(), known, n=1)
+        near = difflib.get_close_matches(runtime.casefold(), RUNTIMES, n=1)
         guess = f"; did you mean '{near[0]}'?" if near else ""
         raise UnknownTarget(
             f"unknown runtime {runtime!r}{guess}",
-            hint=f"known runtimes: {', '.join(known)}",
+            hint=f"known runtimes: {', '.join(RUNTIMES)}",
         )
     if precision not in PRECISIONS:
         raise UnknownTarget(

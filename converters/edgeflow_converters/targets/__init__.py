@@ -34,6 +34,10 @@ def get_target(name: str, tools_root: Path) -> Converter:
         from edgeflow_converters.targets.paddlelite import PaddleLiteConverter
 
         return PaddleLiteConverter(tools_root)
+    if name == "snpe":
+        from edgeflow_converters.targets.snpe import SnpeConverter
+
+        return SnpeConverter(tools_root)
     if name == "tflite":
         from edgeflow_converters.targets.tflite import TfliteConverter
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from edgeflow.agentlink.provision import agent_of, daemon_is_listed
 from edgeflow.agentlink.runtimes import require_runtime
 from edgeflow.devices.device import MIN_PYTHON
-from edgeflow.errors import DeviceError
+from edgeflow.errors import DeviceError, ToolMissingError
 from edgeflow.toolchain.targets import targets_for
 from edgeflow_agent.identity import build_of, sources
 
@@ -57,12 +57,12 @@ def choose_agent(
         why = error.message.removeprefix(f"{device.spec.name}: ")
         try:
             return _native(device, runtime, workspace, progress, why)
-        except DeviceError as native_error:
+        except (DeviceError, ToolMissingError) as native_error:
             also = native_error.message.removeprefix(f"{device.spec.name}: ")
-            raise DeviceError(
-                f"{error.message}; nor does the native agent help: {also}",
-                hint=_what_to_bring(runtime) or error.hint,
-            ) from error
+            both = f"{error.message}; nor does the native agent help: {also}"
+            if isinstance(native_error, ToolMissingError):  # which can be had
+                raise ToolMissingError(both, hint=native_error.hint) from error
+            raise DeviceError(both, hint=_what_to_bring(runtime) or error.hint) from error
     if device.spec.transport != "local":
         with suppress(DeviceError):
             why = "it is built already, and costs the device less"

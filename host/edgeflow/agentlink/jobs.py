@@ -10,6 +10,7 @@ from edgeflow.agentlink.session import Calls, ProgressFn, Reply
 from edgeflow.bench.energy import EnergyRun, PowerSource
 from edgeflow.errors import AgentError
 from edgeflow_agent import wire
+from edgeflow_agent.backends.base import REGISTRY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,10 +49,11 @@ class JobSpec:
         accelerator: str,
         site: str | None = None,
         governor: str | None = None,
+        native: bool = False,
     ) -> JobSpec:
         return cls(
             backend=artifact.runtime,
-            files=artifact.sha256,
+            files=files_for(artifact, native=native),
             options=artifact.runtime_options,
             threads=threads,
             affinity=affinity,
@@ -59,6 +61,14 @@ class JobSpec:
             site=site,
             governor=governor,
         )
+
+
+def files_for(artifact: Artifact, *, native: bool) -> dict[str, str]:
+    """Role -> SHA-256 of what an agent of this kind takes: SNPE's worker the .dlc, its stand-in the graph."""
+    if artifact.runtime != "snpe":
+        return dict(artifact.sha256)
+    roles = ("model",) if native else REGISTRY["snpe"].roles
+    return {role: artifact.sha256[role] for role in roles}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgeflow.agentlink.identity import HostIdentity
+from edgeflow.agentlink.jobs import files_for
 from edgeflow.agentlink.session import AgentSession
 from edgeflow.devices.transports.base import Channel, ProgressFn, Transport
 from edgeflow.errors import AgentError, UsageError
@@ -173,7 +174,8 @@ def push_artifact(
 
     Raises DeviceError (full, unreachable).
     """
-    wanted = {sha256: artifact.path / artifact.files[role] for role, sha256 in artifact.sha256.items()}
+    roles = files_for(artifact, native=agent.kind == "native")
+    wanted = {sha256: artifact.path / artifact.files[role] for role, sha256 in roles.items()}
     return push_files(session, agent, wanted, progress)
 
 

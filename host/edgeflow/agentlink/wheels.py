@@ -31,10 +31,12 @@ _TIMEOUT_S = 900.0
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
 """Machine -> minor version of the oldest glibc 2 that wheels are made for (PEP 600)."""
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
-_NOT_FOR_MUSL = ("mnn", "onnxruntime", "openvino", "paddlelite")
-_FOR_X86_ONLY = ("paddlelite",)
+_NOT_FOR_MUSL = ("mnn", "onnxruntime", "openvino", "paddlelite", "snpe")
+_FOR_X86_ONLY = ("paddlelite", "snpe")
 _BESIDE = {"paddlelite": ("numpy<2",)}
 """Runtime -> what it needs and its wheel does not say."""
+_OLDEST_OF = {"snpe": ((3, 11), (2, 35))}
+"""Runtime -> the oldest Python and glibc that its wheels are for, where others have older ones."""
 _UNREACHED = ("after connection broken", "could not fetch url", "connection error", "ssl certificate")
 """What pip says of an index that it cannot reach, before it says that it found nothing there."""
 
@@ -105,7 +107,7 @@ def platform_for(device: str, runtime: str, facts: DeviceFacts) -> WheelPlatform
     if facts.libc == "musl" and runtime in _NOT_FOR_MUSL:
         raise DeviceError(f"{where}: it is not published for musl, the libc of {facts.os_version}", hint=own)
     if machine != "x86_64" and runtime in _FOR_X86_ONLY:
-        raise DeviceError(f"{where}: it is published for x86_64 only", hint="use another runtime there")
+        raise DeviceError(f"{where}: it is published for x86-64 alone, this is {machine}", hint=own)
     python = ".".join(facts.python_version.split(".")[:2])
     pythons = _pythons_of(runtime)
     if pythons and python not in pythons:
@@ -117,6 +119,13 @@ def platform_for(device: str, runtime: str, facts: DeviceFacts) -> WheelPlatform
     if match is None or facts.libc not in ("glibc", "musl"):
         raise DeviceError(f"{where}: it does not tell which libc it has", hint=own)
     major, minor = int(match[1]), int(match[2])
+    if runtime in _OLDEST_OF:
+        oldest_python, oldest_libc = _OLDEST_OF[runtime]
+        if tuple(map(int, python.split("."))) < oldest_python or (major, minor) < oldest_libc:
+            needed = "Python {}.{} and glibc {}.{}".format(*oldest_python, *oldest_libc)
+            raise DeviceError(
+                f"{where}: they need {needed}, it has Python {python} and glibc {major}.{minor}", hint=own
+            )
     tags: list[str] = []
     if facts.libc == "musl":
         tags += [f"musllinux_{major}_{number}_{machine}" for number in range(minor, -1, -1)]

@@ -55,6 +55,13 @@ def worker(
     return lab_host.serve(executor, names, workspace, progress, port=port)
 
 
+def inspect(path: Path, workspace: Workspace) -> Document:
+    """What is in a model file, or in the files of an artifact's folder (schema edgeflow.inspect/1)."""
+    from edgeflow.deploy import inspection
+
+    return inspection.inspect_document(path, workspace)
+
+
 def run(
     request: DeployRequest,
     inputs: Sequence[str],

@@ -20,6 +20,7 @@ from edgeflow.cli import (
     devices,
     doctor,
     init,
+    inspect,
     lab,
     report,
     results,
@@ -46,6 +47,7 @@ app.command("deploy")(deploy.deploy)
 app.command("run")(run.run)
 app.command("convert")(convert.convert)
 app.command("init")(init.init)
+app.command("inspect")(inspect.inspect)
 app.command("sweep")(sweep.sweep)
 app.command("worker")(worker.worker)
 app.command("compare")(compare.compare)

@@ -224,7 +224,7 @@ def _runtime(name: str) -> str:
     return name
 
 
-ConversionOptions = dict[str, bool | int | str]
+ConversionOptions = dict[str, bool | int | str | tuple[str, ...]]
 """By the converter's own names; edgeflow_converters/options.py knows them and their values."""
 
 

@@ -101,6 +101,12 @@ def request_of(
     )
 
 
+def verified_samples(artifact: Artifact, samples: list[Sample]) -> list[Sample]:
+    """Those that the artifact was verified with: fewer than there are where a slow emulator did it, which
+    would be as slow again."""
+    return samples[: artifact.verdict.samples] if artifact.runtime != NULL else samples
+
+
 def _calibration(model: ResolvedModel, precision: str) -> Sequence[Tensors]:
     """What static quantization measures its ranges on; nothing is read for other precisions."""
     from edgeflow.inputs.calibration import calibration_sets

@@ -183,6 +183,7 @@ class HeldDevice:
             accelerator=request.accelerator,
             site=site,
             governor=request.governor or spec.governor,
+            native=native is not None,
         )
         return Placed(device, session, prepared.samples, artifact, job, transfer, layers)
 

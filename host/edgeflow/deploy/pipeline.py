@@ -188,7 +188,7 @@ def _judged(
         summary,
         conditions,
         plan=plan,
-        emulated=facts.emulated,
+        emulated=facts.emulated or bool(bench.runtime["options"].get("emulated")),
         threads=here.spec.threads,
         cores=len(bench.affinity) if bench.affinity is not None else facts.cores,
         numerics_pass=verdict.passed,

@@ -109,6 +109,7 @@ def placed(
             model, request.runtime, request.precision, samples, workspace, progress, request.options
         )
         artifact = for_device(artifact, device_spec.name, device.facts)
+        samples = conversion.verified_samples(artifact, samples)
         layers = None if native is None else native.layers(request.runtime)
         if native is not None:
             preflight.check_layers(request, artifact, layers, native.target.name)
@@ -127,5 +128,6 @@ def placed(
             accelerator=request.accelerator,
             site=runtime.site,
             governor=request.governor or device_spec.governor,
+            native=native is not None,
         )
         yield Placed(device, session, samples, artifact, spec, transfer, layers)

@@ -84,8 +84,9 @@ class Stages:
                 hint="begin a new sweep, or put the old file back and resume with --retry-failed",
             )
         progress.step(f"reference of {model.resolved.name}")
-        reference = conversion.reference_outputs(model.resolved, artifact, model.samples, self._workspace)
-        self._prepared[key] = Prepared(model.resolved, model.samples, artifact, reference)
+        samples = conversion.verified_samples(artifact, model.samples)
+        reference = conversion.reference_outputs(model.resolved, artifact, samples, self._workspace)
+        self._prepared[key] = Prepared(model.resolved, samples, artifact, reference)
         return {
             "cached": artifact.cached,
             "size_bytes": artifact.size_bytes,

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from edgeflow import resources
-from edgeflow.errors import DeviceError, EdgeflowError, UsageError
+from edgeflow.errors import DeviceError, EdgeflowError, ToolMissingError, UsageError
 from edgeflow.toolchain import libraries, vendor
 from edgeflow.toolchain.build import Agent, Builder, Worker
 from edgeflow.toolchain.bundle import Bundle, find_bundle
@@ -124,6 +124,13 @@ def products_for(
     Raises DeviceError when the runtime has no worker for any of them, UsageError for a damaged bundle.
     """
     fitting = [target for target in targets if runtime in (None, NULL) or runtime in offered(target)]
+    if not fitting and runtime in vendor.LAYOUTS and runtime not in published(targets[-1]):
+        known = load_runtimes()[str(runtime)]
+        if known.variables:  # a vendor's SDK, which each user has for themselves
+            raise ToolMissingError(
+                f"{device}: {runtime} for {targets[-1].name} needs its vendor's libraries; none are named",
+                hint=how_to_get(str(runtime), targets[-1]),
+            )
     if not fitting:
         raise DeviceError(
             f"{device}: there is no native {runtime} for {targets[-1].name}",

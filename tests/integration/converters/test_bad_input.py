@@ -178,7 +178,7 @@ def test_no_samples(model: Path, cache: Path) -> None:
         ("ncnn", "fp23", errors.UnknownTarget),
         ("ncnn", "int8-dynamic", errors.NotOffered),
         ("paddlelite", "int8", errors.NotOffered),
-        ("snpe", "fp32", errors.NotOffered),
+        ("snpe", "int8-dynamic", errors.NotOffered),
     ],
 )
 def test_a_target_that_cannot_be_had(

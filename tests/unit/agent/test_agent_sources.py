@@ -14,7 +14,11 @@ from edgeflow_agent.bundle import build_agent
 from edgeflow_agent.identity import build_of, own_build, sources
 
 PACKAGE = Path(edgeflow_agent.__file__).parent
-RUNTIME_MODULES = {"mnn": "_mnncengine", "tflite": "ai_edge_litert"}  # where it is not the backend's name
+RUNTIME_MODULES = {  # where they are not the backend's name
+    "mnn": {"_mnncengine"},
+    "snpe": {"onnxruntime", "onnxruntime_qnn"},
+    "tflite": {"ai_edge_litert"},
+}
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 
@@ -33,7 +37,8 @@ def test_sources_are_python_38_and_standard_library(module: str) -> None:
     tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"), feature_version=(3, 8))
     foreign = imported(tree) - set(sys.stdlib_module_names) - {"edgeflow_agent"}
     runtime = Path(module).stem
-    allowed = {"numpy", RUNTIME_MODULES.get(runtime, runtime)} if module.startswith("backends/") else set()
+    own = {"numpy"} | RUNTIME_MODULES.get(runtime, {runtime})
+    allowed = own if module.startswith("backends/") else set()
     assert foreign <= allowed
 
 

@@ -201,3 +201,17 @@ def test_a_daemon_that_runs_is_used(workspace: Workspace) -> None:
     # Also for a runtime whose worker is not built: a core of the other kind beside the daemon helps nobody.
     choice = chosen(workspace, device(BOARD, files={native: 5}), "onnxruntime")
     assert choice.kind == "native" and choice.why == "its daemon runs"
+
+
+@pytest.mark.parametrize("facts", [BOARD, PHONE])
+def test_snpe_on_a_device_needs_the_users_sdk_and_says_how_to_name_it(
+    workspace: Workspace, facts: DeviceFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SNPE_ROOT", "QAIRT_SDK_ROOT", "QNN_SDK_ROOT", "EDGEFLOW_RUNTIME_DIR_SNPE"):
+        monkeypatch.delenv(name, raising=False)
+    of = device(facts, "adb" if facts is PHONE else "ssh")
+    with pytest.raises(ToolMissingError, match="needs its vendor's libraries") as caught:
+        chosen(workspace, of, "snpe")
+    assert "SNPE_ROOT" in caught.value.hint
+    monkeypatch.setenv("QAIRT_SDK_ROOT", str(workspace.cwd))
+    assert chosen(workspace, of, "snpe").kind == "native"

@@ -79,3 +79,18 @@ def test_a_runtime_for_a_device_is_the_file_that_was_pinned(tmp_path: Path) -> N
     (tmp_path / "ncnn-1.0.20261020-cp311-cp311-manylinux_2_28_aarch64.whl").write_bytes(b"something else")
     with pytest.raises(ToolMissingError, match=r"ncnn-1\.0\..* for pi5 is not the file that was pinned"):
         _require_pinned(tmp_path, "pi5")
+
+
+PC = replace(PI5, arch="x86_64", abis=("x86_64",))
+
+
+def test_the_emulator_that_stands_in_for_snpe_goes_to_newer_x86_machines() -> None:
+    assert platform_for("pc", "snpe", PC).tags[0] == "manylinux_2_36_x86_64"
+    for changes, words in (
+        ({"arch": "aarch64", "abis": ("arm64-v8a",)}, "x86-64 alone, this is aarch64"),
+        ({"libc_version": "2.31"}, "Python 3.11 and glibc 2.35, it has Python 3.11 and glibc 2.31"),
+        ({"python_version": "3.10.4"}, "it has Python 3.10 and glibc 2.36"),
+        ({"libc": "musl", "libc_version": "1.2.4"}, "not published for musl"),
+    ):
+        with pytest.raises(DeviceError, match=words):
+            platform_for("pc", "snpe", replace(PC, **changes))

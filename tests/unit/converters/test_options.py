@@ -26,6 +26,16 @@ def test_what_is_the_default_anyway_is_left_out() -> None:
     }
 
 
+def test_several_values_are_a_list_or_words_with_commas() -> None:
+    for given in (["v73", "v75"], ("v73", "v75"), "v73,v75", "v73,v75,v73"):
+        assert checked("snpe", {"htp": given}) == {"htp": ("v73", "v75")}
+    assert checked("snpe", {"htp": [], "activations": 8}) == {}
+    with pytest.raises(UnknownTarget, match="option htp cannot be v60"):
+        checked("snpe", {"htp": "v73,v60"})
+    with pytest.raises(UnknownTarget, match="option activations cannot be 4"):
+        checked("snpe", {"activations": 4})
+
+
 def test_an_unknown_option_names_the_nearest() -> None:
     with pytest.raises(
         UnknownTarget, match="tflite has no option 'engin' of conversion; did you mean 'engine'"
@@ -60,6 +70,8 @@ def test_a_recipe_names_options_by_runtime(tmp_path: Path) -> None:
     text = "name: m\nmodel: m.onnx\ninputs: {x: {shape: [1]}}\nconversion: {tflite: {engine: tensorflow}}\n"
     path.write_text(text)
     assert load_recipe(path).conversion == {"tflite": {"engine": "tensorflow"}}
+    path.write_text(text.replace("tflite: {engine: tensorflow}", "snpe: {activations: 16, htp: [v73, v75]}"))
+    assert load_recipe(path).conversion == {"snpe": {"activations": 16, "htp": ("v73", "v75")}}
     path.write_text(text.replace("tflite", "tflit"))
     with pytest.raises(UsageError, match="unknown runtime"):
         load_recipe(path)

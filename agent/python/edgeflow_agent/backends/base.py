@@ -69,6 +69,7 @@ REGISTRY = {
     "onnxruntime": BackendEntry("onnxruntime", "onnxruntime", ("model",)),
     "openvino": BackendEntry("openvino", "openvino", ("xml", "bin")),
     "paddlelite": BackendEntry("paddlelite", "paddlelite", ("model",)),
+    "snpe": BackendEntry("snpe", "onnxruntime_qnn", ("graph", "emulator")),
     "tflite": BackendEntry("tflite", "ai_edge_litert", ("model",)),
 }
 """Backend name -> entry. A new runtime is one line here and one file beside this one."""

@@ -147,6 +147,7 @@ def _parameter(content: bytes, at: int) -> tuple[NDArray[Any], int]:
     at += 12
     for _ in range(levels):
         (size,) = struct.unpack_from("<Q", content, at)
+        _part(content, at + 8, size)
         at += 8 + size
     _, length = struct.unpack_from("<Ii", content, at)
     at += 8

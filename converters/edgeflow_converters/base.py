@@ -42,6 +42,8 @@ class ConvertRequest:
     timeout_s: float = 600.0
     top1_outputs: tuple[str, ...] = ()  # outputs of logits; distributions are recognised by themselves
     calibration: Sequence[Tensors] = ()
+    program: Path | None = None
+    """The Paddle program (.pdmodel) that `source` was made of, if any: Paddle Lite takes it straight in."""
 
 
 @dataclass(frozen=True, slots=True)

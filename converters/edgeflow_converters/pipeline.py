@@ -31,6 +31,7 @@ from edgeflow_converters.errors import (
 from edgeflow_converters.inspect import ModelInfo
 from edgeflow_converters.inspect_cache import inspect_cached
 from edgeflow_converters.needs import needs_of, verified_by
+from edgeflow_converters.paddle.read import parameters_of
 from edgeflow_converters.phases import Phases
 from edgeflow_converters.reference import reference_outputs
 from edgeflow_converters.runners import process
@@ -296,6 +297,14 @@ def _require_deterministic(info: ModelInfo) -> None:
         )
 
 
+def _program(request: ConvertRequest) -> dict[str, list[str]]:
+    """The files that Paddle Lite takes straight in: other artifacts stay what they are without them."""
+    if request.program is None or request.runtime != "paddlelite":
+        return {}
+    files = (request.program, parameters_of(request.program))
+    return {"program": [digest.of_file(path) for path in files if path.is_file()]}
+
+
 def _tool_versions() -> dict[str, str]:
     return {name: version(name) for name in ("onnx", "onnxsim", "onnxruntime")}
 
@@ -327,5 +336,6 @@ def artifact_key(
             "tolerance": tolerance.to_json(),
             "top1_outputs": list(request.top1_outputs),
             **calibration,
+            **_program(request),
         }
     )

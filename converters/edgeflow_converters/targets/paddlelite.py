@@ -1,5 +1,7 @@
 """Paddle Lite: our own writer from ONNX to a Paddle program (paddle/), and its opt from there to .nb.
 
+A model that is a Paddle program already goes into opt as it is; its shapes stay open in the .nb.
+
 Two files are made of one program: for x86, which is executed here and judged, and for ARM (one file for 32
 and 64 bits), which is not: a device judges it by its own gate. Paddle Lite runs one that is for another
 processor and answers rubbish, so the target is read out of each.
@@ -17,6 +19,7 @@ from edgeflow_converters.base import ConvertRequest, Product, ProgressFn, ToolSt
 from edgeflow_converters.environments import environment
 from edgeflow_converters.errors import ConverterFailed, ConverterTimeout, ToolMissing, UnsupportedModel
 from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
+from edgeflow_converters.paddle.read import Description, parameters_of, read_program
 from edgeflow_converters.runners import process
 from edgeflow_converters.targets import paddlelite_tool
 from edgeflow_converters.tensors import TensorSpec
@@ -85,16 +88,32 @@ class PaddleLiteConverter:
         work = out.parent / "paddle"
         work.mkdir()
         program, parameters = work / "model.pdmodel", work / "model.pdiparams"
-        progress("write the Paddle program")
-        spec = {"source": str(request.source), "model": str(program), "parameters": str(parameters)}
-        what = "writing the Paddle program"
-        names = process.call("paddle_program", spec, what=what, cwd=work, timeout_s=request.timeout_s)
-        progress("opt")
         files, notes = {}, []
+        straight = None if request.program is None else read_program(request.program)
+        if straight is not None and cell.weights_dtype == "int8" and _multiplies(straight):
+            notes.append("not of the Paddle program itself: Paddle Lite never widens int8 of its matmul_v2")
+            straight = None
+        if straight is not None and request.program is not None:
+            program, parameters = request.program.resolve(), parameters_of(request.program).resolve()
+            names = {"inputs": [each.name for each in straight.fed()], "outputs": straight.fetched()}
+            notes.append("the Paddle program itself, as it was given, went into opt")
+        else:
+            progress("write the Paddle program")
+            spec = {"source": str(request.source), "model": str(program), "parameters": str(parameters)}
+            what = "writing the Paddle program"
+            names = process.call("paddle_program", spec, what=what, cwd=work, timeout_s=request.timeout_s)
+        progress("opt")
         for role, (place, name) in _FILES.items():
             try:
                 paddlelite_tool.opt(
-                    python, program, parameters, out / name, place, cell.weights_dtype, request.timeout_s
+                    python,
+                    program,
+                    parameters,
+                    out / name,
+                    place,
+                    cell.weights_dtype,
+                    request.timeout_s,
+                    work,
                 )
             except ConverterTimeout:
                 raise
@@ -149,6 +168,16 @@ class PaddleLiteConverter:
         foreign.call("paddle_run", python, {"jobs": [job]}, what=what, cwd=work, timeout_s=timeout_s)
         if not result.is_file():
             raise ConverterFailed(f"{what} said success and wrote no outputs")
+
+
+def _multiplies(program: Description) -> bool:
+    """Whether matmul_v2 takes a parameter."""
+    return any(
+        name in program.parameters
+        for each in program.operations
+        if each.kind == "matmul_v2"
+        for name in (*each.inputs["X"], *each.inputs["Y"])
+    )
 
 
 def _spec(port: PortInfo, runtime_name: str) -> TensorSpec:

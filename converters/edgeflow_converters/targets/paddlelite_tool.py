@@ -24,9 +24,16 @@ _OWN = {
 
 
 def opt(
-    python: Path, program: Path, parameters: Path, product: Path, place: str, weights: str, timeout_s: float
+    python: Path,
+    program: Path,
+    parameters: Path,
+    product: Path,
+    place: str,
+    weights: str,
+    timeout_s: float,
+    work: Path,
 ) -> None:
-    """`product` (.nb) for `place`, "x86" or "arm", with `weights` "fp32" or "int8".
+    """`product` (.nb) for `place`, "x86" or "arm", with `weights` "fp32" or "int8"; scratch goes into `work`.
 
     Raises UnsupportedModel for operators that Paddle Lite lacks there, ConverterFailed unless the file is
     there, can be read, and is for that place.
@@ -41,7 +48,7 @@ def opt(
     }
     what = f"Paddle Lite's opt, for {place},"
     try:
-        foreign.call("paddle_opt", python, spec, what=what, cwd=program.parent, timeout_s=timeout_s)
+        foreign.call("paddle_opt", python, spec, what=what, cwd=work, timeout_s=timeout_s)
     except ConverterTimeout:
         raise
     except ConverterFailed as error:

@@ -325,6 +325,13 @@ def test_an_opt_that_misbehaves(kind: str, tmp_path: Path) -> None:
     python.chmod(0o755)
     with pytest.raises(error_class) as caught:
         paddlelite_tool.opt(
-            python, tmp_path / "m.pdmodel", tmp_path / "m.pdiparams", tmp_path / "m.nb", "x86", "fp32", 2
+            python,
+            tmp_path / "m.pdmodel",
+            tmp_path / "m.pdiparams",
+            tmp_path / "m.nb",
+            "x86",
+            "fp32",
+            2,
+            tmp_path,
         )
     assert words in caught.value.message

@@ -177,7 +177,7 @@ def test_paddle_lite_runs_natively_beside_a_python_that_its_wheel_is_not_for(wor
 def test_a_board_for_paddle_lite_is_told_what_to_bring(workspace: Workspace) -> None:
     """There is no wheel for ARM at all, so no other Python helps."""
     with pytest.raises(
-        DeviceError, match=r"x86_64 only; nor does.*no native paddlelite for linux-aarch64"
+        DeviceError, match=r"x86-64 alone, this is aarch64; nor does.*no native paddlelite for linux-aarch64"
     ) as at:
         chosen(workspace, device(BOARD), "paddlelite")
     assert "EDGEFLOW_RUNTIME_DIR_PADDLELITE" in at.value.hint and "Python" not in at.value.hint

@@ -50,7 +50,7 @@ def test_musl_takes_musl_wheels_where_there_are_some() -> None:
         ({"os": "darwin", "libc": "libSystem"}, "ncnn", "darwin"),
         ({"arch": "riscv64", "abis": ("riscv64",)}, "ncnn", "riscv64"),
         ({"libc_version": None}, "ncnn", "which libc"),
-        ({}, "paddlelite", "x86_64 only"),
+        ({}, "paddlelite", "x86-64 alone, this is"),
         ({**X86, "libc": "musl", "libc_version": "1.2.4", "os_version": "Alpine"}, "paddlelite", "musl"),
         ({**X86, "python_version": "3.11.2"}, "paddlelite", r"its Python is 3\.11.*3\.8, 3\.9 and 3\.10"),
         ({**X86, "python_version": "3.7.3"}, "paddlelite", r"its Python is 3\.7"),

@@ -68,7 +68,7 @@ def test_of_two_at_once_one_fetches_and_the_other_waits(tmp_path: Path) -> None:
 def test_a_disk_that_fills_up_while_fetching_is_no_missing_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    demo = PackageSet("demo", "1", ("demo==1",), "demo/__init__.py", 1, 1)
+    demo = PackageSet("demo", "1", "demo/__init__.py", 1, 1)
     pip = tmp_path / "pip"
     words = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
     pip.write_text(f"#!/bin/sh\necho '{words}'\nexit 1\n")

@@ -1,9 +1,10 @@
 """The pinned environments of converters: NAME.lock, a requirements file with the hash of every package.
 
 Its first line tells, as JSON after `# edgeflow:`, which Pythons it is for (the best first), how much disk it
-takes, which runtimes need it (none: it is for a source), and what it does. It may also tell `package`, whose version
-is the tool's (default: NAME), `package_index`, another index where that one is looked for too, and `complete`: that
-what packages demand beyond the lock is not needed, and not to be brought. The rest is what pip and uv read.
+takes, which runtimes need it (none: it is for a source), and what it does. It may also tell `package`, whose
+version is the tool's (default: NAME), `package_index`, another index where that one is looked for too, and
+`complete`: that what packages demand beyond the lock is not needed, and not to be brought. The rest is what
+pip and uv read.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def load_locks(folder: Path | None = None) -> Mapping[str, Lock]:
 
 
 def parts_of(lock: Lock) -> list[tuple[str, str | None]]:
-    """The lock as requirements to install one after another, each with the further index it is looked for in."""
+    """The lock as requirements to install one after another, each with the further index to look in."""
     text = lock.path.read_text(encoding="utf-8")
     if lock.package_index is None:
         return [(text, None)]

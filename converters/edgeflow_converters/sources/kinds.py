@@ -53,4 +53,8 @@ def importer_for(kind: str, tools_root: Path) -> Importer:
         from edgeflow_converters.sources.pytorch import PytorchImporter
 
         return PytorchImporter(tools_root)
+    if kind == "tflite":
+        from edgeflow_converters.sources.tflite import TfliteImporter
+
+        return TfliteImporter()
     raise UnsupportedModel(f"there is no way from {kind} to ONNX here", hint="export the model as ONNX")

@@ -37,6 +37,7 @@ def write_artifact(artifact: Artifact, folder: Path) -> None:
         "tools": dict(artifact.tools),
         "notes": list(artifact.notes),
         "verdict": artifact.verdict.to_json(),
+        "source": None if artifact.origin is None else dict(artifact.origin),
     }
     (folder / FILE_NAME).write_text(json.dumps(data, indent=1) + "\n")
 
@@ -66,6 +67,7 @@ def read_artifact(folder: Path, *, cached: bool) -> Artifact:
             notes=tuple(data["notes"]),
             verdict=Verdict.from_json(data["verdict"]),
             cached=cached,
+            origin=data.get("source"),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConverterFailed(

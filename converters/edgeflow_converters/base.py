@@ -40,6 +40,7 @@ class ConvertRequest:
     timeout_s: float = 600.0
     top1_outputs: tuple[str, ...] = ()  # outputs of logits; distributions are recognised by themselves
     calibration: Sequence[Tensors] = ()
+    origin: Mapping[str, Any] | None = None  # what `source` was imported from (sources/importing.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,9 @@ class Artifact:
     notes: tuple[str, ...]  # what preparing and converting had to say
     verdict: Verdict
     cached: bool
+    origin: Mapping[str, Any] | None = (
+        None  # of a model imported from another form: kind, exporter, agreement
+    )
 
 
 @dataclass(frozen=True, slots=True)

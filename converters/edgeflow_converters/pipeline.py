@@ -226,6 +226,7 @@ class _Job:
             notes=(*notes, *product.notes),
             verdict=verdict,
             cached=False,
+            origin=self.request.origin,
         )
         write_artifact(artifact, out)
 
@@ -291,5 +292,6 @@ def artifact_key(
             "tolerance": tolerance.to_json(),
             "top1_outputs": list(request.top1_outputs),
             **calibration,
+            **({} if request.origin is None else {"origin": dict(request.origin)}),
         }
     )

@@ -1,6 +1,6 @@
 """PyTorch's part, inside its environment: exports a model by both exporters, or runs it over samples.
 
-Spec: model (file) or factory and folder, inputs {name: {shape, dtype}} in the model's order, trust; and either
+Spec: model (file) or factory and folder; inputs {name: {shape, dtype}} in the model's order; trust; either
 out (a folder: the models go to it) or samples and result (.npz, as edgeflow_converters.arrays writes them).
 """
 
@@ -41,7 +41,7 @@ def main() -> int:
 
 def work(spec: dict[str, Any]) -> dict[str, Any]:
     try:
-        import torch
+        import torch  # type: ignore[import-not-found]
     except ImportError as error:
         raise Declined(f"{sys.executable} has no PyTorch ({error})", "name a Python that has it") from error
     warnings.filterwarnings("ignore")
@@ -72,7 +72,7 @@ def loaded(spec: dict[str, Any]) -> tuple[Any, dict[str, tuple[tuple[int, ...], 
         names = program.graph_signature.user_inputs
         known = {
             str(name): (tuple(value.shape), str(value.dtype).removeprefix("torch."))
-            for name, value in zip(names, args)
+            for name, value in zip(names, args, strict=False)
             if isinstance(value, torch.Tensor)
         }
         return program, known

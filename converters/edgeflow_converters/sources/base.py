@@ -58,7 +58,7 @@ class Candidate:
 
 
 class Importer(Protocol):
-    """One framework. Implementations live in `sources/`, a module each; importing one imports no ML library."""
+    """One framework. Implementations live in `sources/`, a module each; none imports an ML library."""
 
     def files(self, source: Source) -> Sequence[Path]:
         """Every file that the model is made of, the model's own first. Raises ModelUnreadable for one that
@@ -70,7 +70,7 @@ class Importer(Protocol):
     def to_onnx(self, source: Source, asked: Asked, out: Path, progress: ProgressFn) -> Sequence[Candidate]:
         """Write the ONNX models of `source` into the empty folder `out`, the likeliest way first.
 
-        Raises UnsupportedModel naming the layer, ModelUnreadable for a truncated or foreign file, ToolMissing.
+        Raises UnsupportedModel naming the layer, ModelUnreadable for a truncated file, ToolMissing.
         """
 
     def outputs(

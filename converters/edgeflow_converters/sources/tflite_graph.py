@@ -16,8 +16,19 @@ if TYPE_CHECKING:
 
 _MAGIC = b"TFL3"
 _DTYPES = MappingProxyType(
-    {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8", 10: "float64"}
-)
+    {
+        0: "float32",
+        1: "float16",
+        2: "int32",
+        3: "uint8",
+        4: "int64",
+
+        6: "bool",
+        7: "int16",
+        9: "int8",
+        10: "float64",
+    }
+)  # fmt: skip
 CUSTOM = 32
 NAMES = MappingProxyType(
     {
@@ -25,8 +36,8 @@ NAMES = MappingProxyType(
         5: "DEPTH_TO_SPACE", 6: "DEQUANTIZE", 8: "FLOOR", 9: "FULLY_CONNECTED", 11: "L2_NORMALIZATION",
         14: "LOGISTIC", 16: "LSTM", 17: "MAX_POOL_2D", 18: "MUL", 19: "RELU", 20: "RELU_N1_TO_1", 21: "RELU6",
         22: "RESHAPE", 23: "RESIZE_BILINEAR", 25: "SOFTMAX", 26: "SPACE_TO_DEPTH", 28: "TANH", 34: "PAD",
-        36: "GATHER", 37: "BATCH_TO_SPACE_ND", 38: "SPACE_TO_BATCH_ND", 39: "TRANSPOSE", 40: "MEAN", 41: "SUB",
-        42: "DIV", 43: "SQUEEZE", 44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 45: "STRIDED_SLICE", 47: "EXP",
+        36: "GATHER", 37: "BATCH_TO_SPACE_ND", 38: "SPACE_TO_BATCH_ND", 39: "TRANSPOSE", 40: "MEAN",
+        41: "SUB", 42: "DIV", 43: "SQUEEZE", 44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 45: "STRIDED_SLICE", 47: "EXP",
         48: "TOPK_V2", 49: "SPLIT", 50: "LOG_SOFTMAX", 53: "CAST", 54: "PRELU", 55: "MAXIMUM", 56: "ARG_MAX",
         57: "MINIMUM", 59: "NEG", 60: "PADV2", 65: "SLICE", 67: "TRANSPOSE_CONV", 68: "SPARSE_TO_DENSE",
         69: "TILE", 70: "EXPAND_DIMS", 73: "LOG", 74: "SUM", 75: "SQRT", 76: "RSQRT", 77: "SHAPE", 78: "POW",
@@ -74,7 +85,9 @@ def read_graph(path: Path) -> Graph:
     several graphs, a custom operator (by name), or a kind of tensor that ONNX here does not take."""
     data = path.read_bytes()
     if data[4:8] != _MAGIC:
-        raise _unreadable(path, f"it lacks the mark {_MAGIC.decode()}: it is truncated or not TensorFlow Lite")
+        raise _unreadable(
+            path, f"it lacks the mark {_MAGIC.decode()}: it is truncated or not TensorFlow Lite"
+        )
     try:
         return _read(path, root(data))
     except (Damaged, ValueError, IndexError, RecursionError) as error:
@@ -84,7 +97,9 @@ def read_graph(path: Path) -> Graph:
 def _read(path: Path, model: Table) -> Graph:
     graphs = model.tables(2)
     if len(graphs) != 1:
-        raise UnsupportedModel(f"{path.name} has {len(graphs)} graphs; one is read", hint="deploy it with -r tflite")
+        raise UnsupportedModel(
+            f"{path.name} has {len(graphs)} graphs; one is read", hint="deploy it with -r tflite"
+        )
     buffers = model.tables(4)
     graph = graphs[0]
     names = [_operator_name(code) for code in model.tables(1)]
@@ -140,4 +155,6 @@ def _tensor(table: Table, buffers: Sequence[Table]) -> Tensor:
 
 
 def _unreadable(path: Path, why: str) -> ModelUnreadable:
-    return ModelUnreadable(f"{path} cannot be read as TensorFlow Lite: {why}", hint="export or download it again")
+    return ModelUnreadable(
+        f"{path} cannot be read as TensorFlow Lite: {why}", hint="export or download it again"
+    )

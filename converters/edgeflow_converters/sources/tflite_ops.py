@@ -59,7 +59,7 @@ class Translation:
             for index in (*operator.inputs, *operator.outputs):
                 if index >= 0 and self.source.tensors[index].quantized:
                     raise UnsupportedModel(
-                        f"{self.name} is quantized ({self.source.tensors[index].name}): only models of floats are read",
+                        f"{self.name} is quantized ({self.tensor(index).name}): only floats are read",
                         hint="deploy it with -r tflite, or export it without quantization",
                     )
         if operator.name in _UNARY:
@@ -101,9 +101,7 @@ class Translation:
             if value is not None:
                 self._last[index] = self.onnx.constant(value, f"c{index}:{self.tensor(index).name}")
             else:
-                self._last[index] = self.onnx.node(
-                    "Transpose", [self._first[index]], perm=list(TO_LAST)
-                )
+                self._last[index] = self.onnx.node("Transpose", [self._first[index]], perm=list(TO_LAST))
         return self._last[index]
 
     def first(self, index: int) -> str:
@@ -160,7 +158,13 @@ class Translation:
 
 
 # --- convolutions and pools --------------------------------------------------------------------------------
-def _pads(operator: Operator, size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> list[int]:
+def _pads(
+    operator: Operator,
+    size: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+) -> list[int]:
     """ONNX's pads of TensorFlow's SAME or VALID; SAME puts the odd one behind."""
     if operator.option(0) != _SAME:
         return [0, 0, 0, 0]
@@ -300,7 +304,11 @@ def resize(t: Translation, operator: Operator) -> None:
     sizes = t.onnx.constant(np.array([batch, channels, height, width], np.int64))
     modes = {
         "mode": "linear" if linear else "nearest",
-        "coordinate_transformation_mode": "align_corners" if aligned else "half_pixel" if half else "asymmetric",
+        "coordinate_transformation_mode": "align_corners"
+        if aligned
+        else "half_pixel"
+        if half
+        else "asymmetric",
     }
     if not linear:
         modes["nearest_mode"] = "round_prefer_ceil" if aligned or half else "floor"
@@ -314,7 +322,9 @@ def resize(t: Translation, operator: Operator) -> None:
 
 def transpose(t: Translation, operator: Operator) -> None:
     order = [int(axis) for axis in t.known(operator, 1, "an order")]
-    t.give(operator.outputs[0], t.onnx.node("Transpose", [t.last(operator.inputs[0])], perm=order), first=False)
+    t.give(
+        operator.outputs[0], t.onnx.node("Transpose", [t.last(operator.inputs[0])], perm=order), first=False
+    )
 
 
 def slice_of(t: Translation, operator: Operator) -> None:

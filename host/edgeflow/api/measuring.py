@@ -77,11 +77,15 @@ def convert(
     output: Path | None,
     workspace: Workspace,
     progress: Progress = _SILENT,
+    trust: bool = False,
+    shapes: tuple[str, ...] = (),
 ) -> Document:
     """A verified artifact in the cache, copied to `output` if given (schema edgeflow.artifact/1)."""
     from edgeflow.deploy import export
 
-    return export.convert_document(model, runtime, precision, output, workspace, progress)
+    return export.convert_document(
+        model, runtime, precision, output, workspace, progress, trust=trust, shapes=shapes
+    )
 
 
 def init_recipe(model: Path, output: Path, *, force: bool, workspace: Workspace) -> Document:

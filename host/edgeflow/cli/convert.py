@@ -14,6 +14,8 @@ def convert(
     runtime: opt.RuntimeOption = "ncnn",
     precision: opt.PrecisionOption = "fp32",
     output: opt.OutputFolder = None,
+    trust: opt.TrustOption = False,
+    shape: opt.ShapeOption = None,
 ) -> None:
     """Convert a model for one runtime and verify the product.
 
@@ -31,6 +33,6 @@ def convert(
     with options.progress() as progress:
         document = api.convert(
             model, runtime=runtime, precision=precision, output=output,
-            workspace=options.workspace(), progress=progress,
+            workspace=options.workspace(), progress=progress, trust=trust, shapes=tuple(shape or ()),
         )  # fmt: skip
     options.show(document, render.artifact_view)

@@ -25,6 +25,8 @@ def deploy(
     budget_s: Annotated[
         float | None, typer.Option("--budget-s", min=0.1, max=86400, help="Most seconds of measuring.")
     ] = None,
+    trust: opt.TrustOption = False,
+    shape: opt.ShapeOption = None,
     require_valid: Annotated[
         bool, typer.Option("--require-valid", help="Exit 1 unless the result is valid.")
     ] = False,
@@ -53,6 +55,8 @@ def deploy(
         mode=mode.value,
         budget_s=budget_s,
         agent=opt.kind_of(agent),
+        trust=trust,
+        shapes=tuple(shape or ()),
     )
     with options.progress() as progress:
         result = api.deploy(request, options.workspace(), progress)

@@ -75,6 +75,7 @@ def make_artifact(
         tolerance=tolerance_of(model, precision),
         top1_outputs=score_outputs(model),
         calibration=_calibration(model, precision),
+        origin=model.imported,
     )
     with converter_errors():
         return convert(

@@ -28,6 +28,9 @@ def convert_document(
     output: Path | None,
     workspace: Workspace,
     progress: Progress,
+    *,
+    trust: bool = False,
+    shapes: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Converts and verifies; copies the artifact's files to `output` if given (schema edgeflow.artifact/1).
 
@@ -38,7 +41,7 @@ def convert_document(
         raise UsageError("null converts nothing: it echoes a model's inputs", hint="name another runtime")
     target = None if output is None else _check_output(workspace.cwd / output)
     workspace.ensure_home()
-    model = resolve(spec, workspace, progress)
+    model = resolve(spec, workspace, progress, trust=trust, shapes=shapes)
     artifact = conversion.make_artifact(
         model, runtime, precision, samples_for(model.recipe, precision), workspace, progress
     )
@@ -61,6 +64,7 @@ def convert_document(
         "runtime_options": dict(artifact.runtime_options),
         "tools": dict(artifact.tools),
         "notes": list(artifact.notes),
+        "source": None if artifact.origin is None else dict(artifact.origin),
         "numerics": artifact.verdict.to_json(),
         "cached": artifact.cached,
     }

@@ -30,3 +30,5 @@ class DeployRequest:
     mode: str = "quick"
     budget_s: float | None = None
     agent: AgentKind | None = None
+    trust: bool = False  # a model that is a pickle may run what it holds
+    shapes: tuple[str, ...] = ()  # "[NAME=]1x3x224x224" of a model that does not say what it takes

@@ -1,7 +1,7 @@
 """TensorFlow Lite: a .tflite of floats (half-precision weights too) as ONNX, judged by LiteRT.
 
 Read here, without TensorFlow. Custom operators, quantized models and unknown operators are declined by
-name; such a model still runs on its own runtime.
+name.
 """
 
 from __future__ import annotations

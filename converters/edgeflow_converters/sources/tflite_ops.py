@@ -60,7 +60,7 @@ class Translation:
                 if index >= 0 and self.source.tensors[index].quantized:
                     raise UnsupportedModel(
                         f"{self.name} is quantized ({self.tensor(index).name}): only floats are read",
-                        hint="deploy it with -r tflite, or export it without quantization",
+                        hint="export it without quantization",
                     )
         if operator.name in _UNARY:
             self.elementwise(operator, _UNARY[operator.name])
@@ -73,7 +73,7 @@ class Translation:
         else:
             raise UnsupportedModel(
                 f"{self.name}: {operator.name} (at {where}) is not read from TensorFlow Lite",
-                hint="deploy it with -r tflite, or export the model as ONNX",
+                hint="export the model as ONNX",
             )
 
     # --- tensors --------------------------------------------------------------------------------------
@@ -256,9 +256,10 @@ def pad(t: Translation, operator: Operator) -> None:
     first = t.is_first(source)
     if first:
         widths = widths[list(TO_FIRST)]
-    value = t.known(operator, 2, "a value") if operator.name == "PADV2" else np.float32(0)
     inputs = [t.first(source) if first else t.last(source), t.onnx.constant(widths.T.reshape(-1))]
-    t.give(output, t.onnx.node("Pad", [*inputs, t.onnx.constant(np.asarray(value).reshape(()))]), first=first)
+    if operator.name == "PADV2":
+        inputs.append(t.onnx.constant(t.known(operator, 2, "a value").reshape(())))
+    t.give(output, t.onnx.node("Pad", inputs), first=first)
 
 
 def concatenation(t: Translation, operator: Operator) -> None:
@@ -368,7 +369,7 @@ def dequantize(t: Translation, operator: Operator) -> None:
     if t.tensor(source).dtype != "float16":
         raise UnsupportedModel(
             f"{t.name} is quantized ({t.tensor(source).name}): only models of floats are read",
-            hint="deploy it with -r tflite, or export it without quantization",
+            hint="export it without quantization",
         )
     if value is not None:
         t.let_value(output, value.astype(np.float32))

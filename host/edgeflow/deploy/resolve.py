@@ -23,7 +23,12 @@ ZOO_PREFIX = "zoo:"
 RECIPE_SUFFIXES = (".yaml", ".yml")
 MODEL_SUFFIXES = (".onnx", ".pt", ".pt2", ".pth", ".tflite")
 
-ACCEPTED = f"a model ({', '.join(MODEL_SUFFIXES)}), module:factory, a recipe ({', '.join(RECIPE_SUFFIXES)}) or {ZOO_PREFIX}NAME"
+_KINDS = (
+    f"a model ({', '.join(MODEL_SUFFIXES)})",
+    "module:factory",
+    f"a recipe ({', '.join(RECIPE_SUFFIXES)})",
+)
+ACCEPTED = f"{', '.join(_KINDS)} or {ZOO_PREFIX}NAME"
 
 InspectFn = Callable[[Path], ModelFacts]
 """Reads a model file's tensors; raises when the file is no model."""

@@ -39,6 +39,7 @@ def write_artifact(artifact: Artifact, folder: Path) -> None:
         "notes": list(artifact.notes),
         "verdict": artifact.verdict.to_json(),
         "needs": None if artifact.needs is None else artifact.needs.to_json(),
+        "source": None if artifact.origin is None else dict(artifact.origin),
     }
     (folder / FILE_NAME).write_text(json.dumps(data, indent=1) + "\n")
 
@@ -69,6 +70,7 @@ def read_artifact(folder: Path, *, cached: bool) -> Artifact:
             verdict=Verdict.from_json(data["verdict"]),
             cached=cached,
             needs=Needs.from_json(data["needs"]) if data.get("needs") else None,
+            origin=data.get("source"),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConverterFailed(

@@ -44,6 +44,7 @@ class ConvertRequest:
     calibration: Sequence[Tensors] = ()
     program: Path | None = None
     """The Paddle program (.pdmodel) that `source` was made of, if any: Paddle Lite takes it straight in."""
+    origin: Mapping[str, Any] | None = None  # what `source` was imported from (sources/importing.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class Artifact:
     verdict: Verdict
     cached: bool
     needs: Needs | None = None  # None: of an earlier edgeflow, or it has no files
+    # Of a model imported from another form: kind, exporter, agreement.
+    origin: Mapping[str, Any] | None = None
     phases_ns: Mapping[str, int] = field(default_factory=dict, compare=False)  # of this call; not content
 
 

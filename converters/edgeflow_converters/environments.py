@@ -24,7 +24,7 @@ from edgeflow_converters.base import ProgressFn, ToolStatus
 from edgeflow_converters.cache import FULL_BELOW_BYTES, NO_SPACE, says_full, unwritable
 from edgeflow_converters.errors import CacheUnwritable, ConverterFailed, ToolMissing
 from edgeflow_converters.interpreters import find_interpreter, find_uv
-from edgeflow_converters.locks import Lock, load_locks
+from edgeflow_converters.locks import Lock, load_locks, parts_of
 
 _INSTALL_TIMEOUT_S = 3600.0
 _VENV_TIMEOUT_S = 300.0
@@ -127,15 +127,29 @@ class Environment:
 
     def _by_pip(self, interpreter: Path, made: Path) -> None:
         self._step([str(interpreter), "-I", "-m", "venv", str(made)], made.parent, _VENV_TIMEOUT_S)
-        self._step(
-            [
-                str(made / "bin" / "python"), "-I", "-m", "pip", "install", "--disable-pip-version-check",
-                "--no-input", "--no-compile", "--only-binary", ":all:", "--require-hashes", "-r",
-                str(self.lock.path),
-            ],
-            made.parent,
-            _INSTALL_TIMEOUT_S,
-        )  # fmt: skip
+        for requirements, index in self._requirements(made.parent):
+            self._step(
+                [
+                    str(made / "bin" / "python"), "-I", "-m", "pip", "install", "--disable-pip-version-check",
+                    "--no-input", "--no-compile", "--only-binary", ":all:", "--require-hashes",
+                    *(("--extra-index-url", index) if index else ()), *self._bounds(), "-r", requirements,
+                ],
+                made.parent,
+                _INSTALL_TIMEOUT_S,
+            )  # fmt: skip
+
+    def _requirements(self, folder: Path) -> Iterator[tuple[str, str | None]]:
+        """Files of requirements in `folder`, each with the further index to look in."""
+        if self.lock.package_index is None:
+            yield str(self.lock.path), None
+            return
+        for number, (text, index) in enumerate(parts_of(self.lock)):
+            path = folder / f"{self.lock.name}-{number}.txt"
+            path.write_text(text, encoding="utf-8")
+            yield str(path), index
+
+    def _bounds(self) -> Sequence[str]:
+        return ("--no-deps",) if self.lock.complete else ()
 
     def _by_uv(self, uv: str, interpreter: Path | None, made: Path, progress: ProgressFn) -> bool:
         """Whether uv made it. It reads neither pip's configuration nor its index, so it may fail where pip
@@ -145,14 +159,16 @@ class Environment:
             self._step(
                 [uv, "venv", "--relocatable", "--python", python, str(made)], made.parent, _INSTALL_TIMEOUT_S
             )
-            self._step(
-                [
-                    uv, "pip", "install", "--python", str(made / "bin" / "python"), "--only-binary", ":all:",
-                    "--require-hashes", "-r", str(self.lock.path),
-                ],
-                made.parent,
-                _INSTALL_TIMEOUT_S,
-            )  # fmt: skip
+            for requirements, index in self._requirements(made.parent):
+                self._step(
+                    [
+                        uv, "pip", "install", "--python", str(made / "bin" / "python"), "--only-binary",
+                        ":all:", "--require-hashes", *(("--index", index) if index else ()), *self._bounds(),
+                        "-r", requirements,
+                    ],
+                    made.parent,
+                    _INSTALL_TIMEOUT_S,
+                )  # fmt: skip
         except ToolMissing as error:
             if interpreter is None:
                 raise

@@ -21,6 +21,10 @@ class ModelUnreadable(ConvertError):
     """The file is missing, truncated, or not a model of the format it claims."""
 
 
+class NotTrusted(ConvertError):
+    """Loading this file could run anything, and the user has not said that it is trusted."""
+
+
 class ShapeMismatch(ConvertError):
     """An input shape does not fit the model, or a dynamic axis was left open."""
 

@@ -263,6 +263,7 @@ class _Job:
             verdict=verdict,
             cached=False,
             needs=needs_of(runtime, out, product.files, verified_by(runtime, tools)),
+            origin=self.request.origin,
         )
         write_artifact(artifact, out)
 
@@ -337,5 +338,6 @@ def artifact_key(
             "top1_outputs": list(request.top1_outputs),
             **calibration,
             **_program(request),
+            **({} if request.origin is None else {"origin": dict(request.origin)}),
         }
     )

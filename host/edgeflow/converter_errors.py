@@ -22,6 +22,7 @@ def converter_errors() -> Iterator[None]:
     classes: tuple[tuple[type[ce.ConvertError], type[EdgeflowError]], ...] = (
         (ce.CacheUnwritable, UsageError),
         (ce.ShapeMismatch, UsageError),
+        (ce.NotTrusted, UsageError),
         (ce.UnknownTarget, UsageError),
         (ce.NotOffered, UsageError),
         (ce.CalibrationMissing, UsageError),

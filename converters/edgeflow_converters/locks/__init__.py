@@ -1,8 +1,10 @@
 """The pinned environments of converters: NAME.lock, a requirements file with the hash of every package.
 
 Its first line tells, as JSON after `# edgeflow:`, which Pythons it is for (the best first), how much disk it
-takes, which runtimes need it, what it does, and which `package` is its heart where that is not NAME. The rest
-is what pip and uv read.
+takes, which runtimes need it (none: it is for a source), and what it does. It may also tell `package`, whose
+version is the tool's (default: NAME), `package_index`, another index where that one is looked for too, and
+`complete`: that what packages demand beyond the lock is not needed, and not to be brought. The rest is what
+pip and uv read.
 """
 
 from __future__ import annotations
@@ -29,12 +31,25 @@ class Lock:
     disk_mb: int
     runtimes: tuple[str, ...]
     what: str
+    package: str = ""
+    package_index: str | None = None
+    complete: bool = False
 
 
 def load_locks(folder: Path | None = None) -> Mapping[str, Lock]:
     """Every lock by name. Raises ValueError for one that does not say what it is for, or pins nothing."""
     paths = sorted((folder or Path(__file__).parent).glob("*.lock"))
     return {path.stem: read_lock(path) for path in paths}
+
+
+def parts_of(lock: Lock) -> list[tuple[str, str | None]]:
+    """The lock as requirements to install one after another, each with the further index to look in."""
+    text = lock.path.read_text(encoding="utf-8")
+    if lock.package_index is None:
+        return [(text, None)]
+    own = re.search(rf"^{re.escape(lock.package)}==(?:.*\\\n)*.*\n", text, re.MULTILINE)
+    assert own is not None  # read_lock saw its pin
+    return [(text[: own.start()] + text[own.end() :], None), (own[0], lock.package_index)]
 
 
 def read_lock(path: Path) -> Lock:
@@ -57,4 +72,7 @@ def read_lock(path: Path) -> Lock:
         disk_mb=told["disk_mb"],
         runtimes=tuple(told["runtimes"]),
         what=told["what"],
+        package=package,
+        package_index=told.get("package_index"),
+        complete=told.get("complete", False),
     )

@@ -121,6 +121,6 @@ def _openvino(paths: Mapping[str, Path], verified: str) -> Needs:
 _READERS: Mapping[str, Callable[[Mapping[str, Path], str], Needs]] = MappingProxyType(
     {"onnxruntime": _onnx, "tflite": _tflite, "openvino": _openvino}
 )
-_PACKAGES: Mapping[str, str] = MappingProxyType({"tflite": "ai-edge-litert"})
+_PACKAGES: Mapping[str, str] = MappingProxyType({"tflite": "ai-edge-litert", "snpe": "onnxruntime-qnn"})
 """Runtime -> the tool whose version is the runtime's, where it is not called the same."""
 _FORMATS: Mapping[str, str] = MappingProxyType({"ncnn": "ncnn .param and .bin", "mnn": ".mnn"})

@@ -1,4 +1,8 @@
-"""Models that come as weights without a graph: each is made into ONNX by a module of its own, by name."""
+"""Sources: models in forms of their own, on their way to ONNX, which is our intermediate representation.
+
+`importing.import_model` takes a framework's model (kinds.py tells which), `build` weights without a graph,
+by name.
+"""
 
 from __future__ import annotations
 

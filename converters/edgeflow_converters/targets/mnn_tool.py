@@ -33,7 +33,7 @@ def mnnconvert(
         foreign = re.search(r"ONNX::(\w+)", log) if "Not Support" in log else None
         if foreign is not None:
             raise UnsupportedModel(
-                f"mnn has no {foreign[1]}{nodes_of(source, foreign[1])}",
+                f"MNN has no {foreign[1]}{nodes_of(source, foreign[1])}",
                 hint="change the model's code there, or use --runtime onnxruntime",
                 log=log,
             )

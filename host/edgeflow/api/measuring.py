@@ -86,6 +86,8 @@ def convert(
     progress: Progress = _SILENT,
     options: Mapping[str, Any] | None = None,
     explain: bool = False,
+    trust: bool = False,
+    shapes: tuple[str, ...] = (),
 ) -> Document:
     """A verified artifact in the cache, copied to `output` if given (schema edgeflow.artifact/1).
 
@@ -95,7 +97,16 @@ def convert(
     from edgeflow.deploy import export
 
     return export.convert_document(
-        model, runtime, precision, output, workspace, progress, options, explain=explain
+        model,
+        runtime,
+        precision,
+        output,
+        workspace,
+        progress,
+        options,
+        explain=explain,
+        trust=trust,
+        shapes=shapes,
     )
 
 

@@ -26,6 +26,8 @@ def convert(
     explain: Annotated[
         bool, typer.Option("--explain", help="Where the product disagrees, find the node to blame.")
     ] = False,
+    trust: opt.TrustOption = False,
+    shape: opt.ShapeOption = None,
 ) -> None:
     """Convert a model for one runtime and verify the product.
 
@@ -59,6 +61,7 @@ def convert(
             document = api.convert(
                 model, runtime=runtime, precision=precision, output=output, workspace=options.workspace(),
                 progress=progress, options=opt.parse_options(option), explain=explain,
+                trust=trust, shapes=tuple(shape or ()),
             )  # fmt: skip
     except NumericsError as error:
         if error.explanation is not None and not options.as_json:

@@ -26,6 +26,8 @@ def deploy(
         float | None, typer.Option("--budget-s", min=0.1, max=86400, help="Most seconds of measuring.")
     ] = None,
     option: opt.ConversionOption = None,
+    trust: opt.TrustOption = False,
+    shape: opt.ShapeOption = None,
     require_valid: Annotated[
         bool, typer.Option("--require-valid", help="Exit 1 unless the result is valid.")
     ] = False,
@@ -55,6 +57,8 @@ def deploy(
         budget_s=budget_s,
         agent=opt.kind_of(agent),
         options=opt.parse_options(option),
+        trust=trust,
+        shapes=tuple(shape or ()),
     )
     with options.progress() as progress:
         result = api.deploy(request, options.workspace(), progress)

@@ -35,8 +35,17 @@ ModelArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL",
-        help="A model file, a recipe (.yaml) or zoo:NAME. Default: edgeflow.yaml in this folder, else the "
-        "zoo's demo model.",
+        help="A model file, a recipe (.yaml), module:factory or zoo:NAME. Default: edgeflow.yaml in this "
+        "folder, else the zoo's demo model.",
+    ),
+]
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Load a model that is a pickle, which can run anything.")
+]
+ShapeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shape", metavar="[NAME=]1x3x224x224", help="An input's shape, of a PyTorch model without a recipe."
     ),
 ]
 DeviceOption = Annotated[

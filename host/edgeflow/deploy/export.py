@@ -35,6 +35,8 @@ def convert_document(
     options: Mapping[str, Any] | None = None,
     *,
     explain: bool = False,
+    trust: bool = False,
+    shapes: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Converts and verifies; copies the artifact's files to `output` if given (schema edgeflow.artifact/1).
 
@@ -47,7 +49,7 @@ def convert_document(
     target = None if output is None else _check_output(workspace.cwd / output)
     workspace.ensure_home()
     began_ns = time.monotonic_ns()
-    model = resolve(spec, workspace, progress)
+    model = resolve(spec, workspace, progress, trust=trust, shapes=shapes)
     resolved_ns = time.monotonic_ns()
     samples = samples_for(model.recipe, precision)
     phases_ns = {"resolve": resolved_ns - began_ns, "samples": time.monotonic_ns() - resolved_ns}
@@ -78,6 +80,7 @@ def convert_document(
         "needs": None if artifact.needs is None else artifact.needs.to_json(),
         "tools": dict(artifact.tools),
         "notes": list(artifact.notes),
+        "source": None if artifact.origin is None else dict(artifact.origin),
         "numerics": artifact.verdict.to_json(),
         "cached": artifact.cached,
         "phases_ns": {**phases_ns, **artifact.phases_ns},

@@ -70,7 +70,7 @@ class Started:
 
 def resolve_for(request: DeployRequest, workspace: Workspace, progress: Progress) -> ResolvedModel:
     """The model asked for; for the null runtime, one whose outputs are its inputs. Raises as `resolve`."""
-    model = resolve(request.model, workspace, progress)
+    model = resolve(request.model, workspace, progress, trust=request.trust, shapes=request.shapes)
     return null_model.echo_of(model) if request.runtime == NULL else model
 
 

@@ -33,3 +33,5 @@ class DeployRequest:
     budget_s: float | None = None
     agent: AgentKind | None = None
     options: Mapping[str, Any] | None = None
+    trust: bool = False  # a model that is a pickle may run what it holds
+    shapes: tuple[str, ...] = ()  # "[NAME=]1x3x224x224" of a model that does not say what it takes

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeflow import zoo
 from edgeflow.config.recipe import RECIPE_NAME, ModelFacts, Recipe, load_recipe, recipe_for_model
@@ -13,6 +13,7 @@ from edgeflow.config.suggest import nearest
 from edgeflow.config.yaml_source import load_yaml
 from edgeflow.converter_errors import converter_errors
 from edgeflow.errors import UsageError
+from edgeflow_converters.sources.kinds import is_factory
 
 if TYPE_CHECKING:
     from edgeflow.progress import Progress
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
 
 ZOO_PREFIX = "zoo:"
 RECIPE_SUFFIXES = (".yaml", ".yml")
-MODEL_SUFFIXES = (".onnx",)
+MODEL_SUFFIXES = (".onnx", ".pt", ".pt2", ".pth", ".tflite")
 
-ACCEPTED = (
-    f"a model ({', '.join(MODEL_SUFFIXES)}), a recipe ({', '.join(RECIPE_SUFFIXES)}) or {ZOO_PREFIX}NAME"
+_KINDS = (
+    f"a model ({', '.join(MODEL_SUFFIXES)})",
+    "module:factory",
+    f"a recipe ({', '.join(RECIPE_SUFFIXES)})",
 )
+ACCEPTED = f"{', '.join(_KINDS)} or {ZOO_PREFIX}NAME"
 
 InspectFn = Callable[[Path], ModelFacts]
 """Reads a model file's tensors; raises when the file is no model."""
@@ -42,6 +46,8 @@ class ResolvedModel:
     name: str
     origin: str
     source_bytes: int | None = None
+    factory: str = ""  # of a model that code makes: module:name, looked for in the folder `source`
+    imported: Mapping[str, Any] | None = None  # what the framework's model was, where it was no ONNX
 
     @property
     def size_bytes(self) -> int:
@@ -49,12 +55,24 @@ class ResolvedModel:
         return self.source.stat().st_size if self.source_bytes is None else self.source_bytes
 
 
-def resolve(spec: str | None, workspace: Workspace, progress: Progress) -> ResolvedModel:
-    """The model that `spec` names, its origin told to the user. Raises UsageError, ConversionError."""
-    from edgeflow_converters.inspect import inspect_model
+def resolve(
+    spec: str | None,
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    trust: bool = False,
+    shapes: Sequence[str] = (),
+) -> ResolvedModel:
+    """The model that `spec` names, as ONNX whatever it was, its origin told to the user.
 
+    Raises UsageError, ConversionError, NumericsError, ToolMissingError.
+    """
+    from edgeflow.deploy.importing import Importing
+
+    importing = Importing(workspace, progress, trust=trust, shapes=shapes)
     with converter_errors():
-        model = resolve_model(spec, workspace.cwd, workspace.home, inspect_model, progress.step)
+        model = resolve_model(spec, workspace.cwd, workspace.home, importing.inspect, progress.step)
+        model = importing.as_onnx(model)
     if spec is None:
         progress.note(f"using {model.origin}")
     return model
@@ -82,6 +100,8 @@ def resolve_model(
     if spec.startswith(ZOO_PREFIX):
         return _from_zoo(spec.removeprefix(ZOO_PREFIX), home, progress)
     path = cwd / Path(spec).expanduser()
+    if is_factory(spec) and not path.exists():
+        return _from_factory(spec, cwd, inspect)
     suffix = path.suffix.lower()
     if suffix not in (*RECIPE_SUFFIXES, *MODEL_SUFFIXES):
         raise _not_accepted(spec, path)
@@ -109,6 +129,8 @@ def _from_recipe(
     if recipe.model.startswith(ZOO_PREFIX):
         source = zoo.pull(recipe.model.removeprefix(ZOO_PREFIX), home, progress).model_path
         return ResolvedModel(recipe, source, recipe.name, f"{origin}, of {recipe.model}")
+    if is_factory(recipe.model) and not recipe.resolve(recipe.model).exists():
+        return ResolvedModel(recipe, recipe.base_dir, recipe.name, origin, factory=recipe.model)
     source = recipe.resolve(recipe.model)
     _require_file(source, f"{path}: model: {recipe.model}")
     if source.suffix.lower() not in MODEL_SUFFIXES:
@@ -127,6 +149,20 @@ def _from_model(path: Path, spec: str, inspect: InspectFn) -> ResolvedModel:
                 )
     recipe = recipe_for_model(path, inspect(path))
     return ResolvedModel(recipe, path, recipe.name, f"{spec} with a default recipe (random inputs only)")
+
+
+def _from_factory(spec: str, cwd: Path, inspect: InspectFn) -> ResolvedModel:
+    """What code makes: with this folder's recipe if that is of this very factory."""
+    own = cwd / RECIPE_NAME
+    if own.is_file() and load_yaml(own).data.get("model") == spec:
+        recipe = load_recipe(own)
+        return ResolvedModel(
+            recipe, cwd, recipe.name, f"{spec} with {RECIPE_NAME} in this folder", factory=spec
+        )
+    recipe = recipe_for_model(cwd / spec.replace(":", "."), inspect(cwd / spec))
+    return ResolvedModel(
+        recipe, cwd, recipe.name, f"{spec} with a default recipe (random inputs only)", factory=spec
+    )
 
 
 def _is_file(named: Path, path: Path) -> bool:

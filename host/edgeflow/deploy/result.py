@@ -136,6 +136,7 @@ def document_of(evidence: Evidence) -> dict[str, Any]:
             "origin": evidence.model.origin,
             "sha256": artifact.source_sha256,
             "size_bytes": evidence.model.size_bytes,
+            "source": None if artifact.origin is None else dict(artifact.origin),
         },
         "artifact": {
             "path": str(artifact.path),

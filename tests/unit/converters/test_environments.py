@@ -17,7 +17,7 @@ import pytest
 from edgeflow_converters import interpreters
 from edgeflow_converters.environments import Environment, isolated
 from edgeflow_converters.errors import CacheUnwritable, ToolMissing
-from edgeflow_converters.locks import Lock, load_locks, read_lock
+from edgeflow_converters.locks import Lock, load_locks, parts_of, read_lock
 
 STAND_IN = f"""#!{sys.executable} -IS
 import os, shutil, sys, time
@@ -151,7 +151,7 @@ ENSURE = """
 import sys
 from pathlib import Path
 from edgeflow_converters.environments import Environment
-from edgeflow_converters.locks import read_lock
+from edgeflow_converters.locks import parts_of, read_lock
 told = lambda phase: print(phase, flush=True)
 print(Environment(read_lock(Path(sys.argv[1])), Path(sys.argv[2])).ensure(told), flush=True)
 """
@@ -238,13 +238,23 @@ def test_where_uv_fails_pip_is_tried_and_that_is_told(
 
 def test_every_lock_of_ours_is_pinned_and_hashed() -> None:
     locks = load_locks()
-    assert {"onnx2tf", "ai-edge-quantizer"} <= set(locks)
+    assert {"onnx2tf", "ai-edge-quantizer", "pytorch"} <= set(locks)
     for lock in locks.values():
         text = lock.path.read_text().replace("\\\n", " ")
         packages = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
         assert packages
         for line in packages:
             assert "==" in line and "--hash=sha256:" in line, line
+
+
+def test_a_package_index_is_asked_for_its_package_alone_and_nothing_beyond_the_lock_is_brought() -> None:
+    lock = load_locks()["pytorch"]
+    (rest, nowhere), (own, index) = parts_of(lock)
+    assert nowhere is None and index == lock.package_index and lock.complete
+    assert own.startswith("torch==") and own.count("==") == 1 and "\ntorch==" not in rest
+    pins = [line for line in lock.path.read_text().splitlines() if "==" in line and line[0] != "#"]
+    assert sum("==" in line and line[0] != "#" for line in (rest + own).splitlines()) == len(pins)
+    assert not any(line.startswith(("nvidia", "cuda", "triton")) for line in pins)
 
 
 def test_a_lock_that_does_not_say_what_it_is_for_is_refused(tmp_path: Path) -> None:

@@ -84,8 +84,11 @@ def test_an_open_axis_leads_to_init(tmp_path: Path) -> None:
         ("nett.onnx", "nett.onnx: no such file; did you mean 'net.onnx'?"),
         ("far/net.onnx", "far/net.onnx: no such file, and no folder"),
         ("recipe.yaml", "recipe.yaml: no such file"),
-        ("net.pth", "net.pth: not a model that edgeflow reads (and no such file); expected a model (.onnx)"),
-        ("sub", "sub: is a folder; expected a model (.onnx)"),
+        (
+            "net.bin9",
+            "net.bin9: not a model that edgeflow reads (and no such file); expected a model (.onnx, ",
+        ),
+        ("sub", "sub: is a folder; expected a model (.onnx, "),
         ("sub.onnx", "sub.onnx: is a folder, not a file"),
         ("pplcnet-orientation", "pplcnet-orientation: not a file; a model of the zoo is written zoo:pplcnet"),
         (

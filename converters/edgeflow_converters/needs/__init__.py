@@ -123,4 +123,6 @@ _READERS: Mapping[str, Callable[[Mapping[str, Path], str], Needs]] = MappingProx
 )
 _PACKAGES: Mapping[str, str] = MappingProxyType({"tflite": "ai-edge-litert", "snpe": "onnxruntime-qnn"})
 """Runtime -> the tool whose version is the runtime's, where it is not called the same."""
-_FORMATS: Mapping[str, str] = MappingProxyType({"ncnn": "ncnn .param and .bin", "mnn": ".mnn"})
+_FORMATS: Mapping[str, str] = MappingProxyType(
+    {"ncnn": "ncnn .param and .bin", "mnn": ".mnn", "paddlelite": ".nb", "snpe": ".dlc"}
+)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-
-_MAX_ELEMENTS = 1 << 22
+from typing import Any
 
 
 class Damaged(Exception):
@@ -24,7 +23,7 @@ class Table:
     data: bytes
     place: int
 
-    def number(self, field: int, kind: str, default: int = 0) -> int:
+    def number(self, field: int, kind: str, default: float = 0) -> Any:
         """A scalar by its struct letter; `default` where it is absent, as FlatBuffers leaves defaults out."""
         place = self._field(field)
         return default if place is None else at(self.data, place, kind)
@@ -54,6 +53,14 @@ class Table:
         size = struct.calcsize(kind)
         count = _length(self.data, place, size)
         return [at(self.data, place + 4 + size * index, kind) for index in range(count)]
+
+    def content(self, field: int) -> bytes:
+        """A vector of bytes."""
+        place = self._target(field)
+        if place is None:
+            return b""
+        count = _length(self.data, place, 1)
+        return self.data[place + 4 : place + 4 + count]
 
     def length(self, field: int) -> int:
         """How many elements a vector has, whatever they are."""
@@ -89,20 +96,19 @@ def mark(data: bytes) -> bytes:
     return data[4:8]
 
 
-def at(data: bytes, place: int, kind: str) -> int:
+def at(data: bytes, place: int, kind: str) -> Any:
     """The scalar at a place. Raises Damaged."""
     if place < 0:
         raise Damaged("it points before its beginning")
     try:
-        value: int = struct.unpack_from(kind, data, place)[0]
+        return struct.unpack_from(kind, data, place)[0]
     except struct.error as error:
         raise Damaged("it ends early") from error
-    return value
 
 
 def _length(data: bytes, place: int, size: int) -> int:
-    count = at(data, place, "<I")
-    if count > _MAX_ELEMENTS or place + 4 + count * size > len(data):
+    count: int = at(data, place, "<I")
+    if place + 4 + count * size > len(data):
         raise Damaged("it ends early")
     return count
 

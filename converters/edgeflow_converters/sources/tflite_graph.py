@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from edgeflow_converters.errors import ModelUnreadable, UnsupportedModel
-from edgeflow_converters.sources.flatbuffer import Damaged, Table, root
+from edgeflow_converters.flatbuffer import Damaged, Table, mark, root
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +70,7 @@ class Operator:
     options: Table | None
 
     def option(self, field: int, kind: str = "b", default: float = 0) -> Any:
-        return default if self.options is None else self.options.number(field, kind, default)
+        return default if self.options is None else self.options.number(field, "<" + kind, default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def read_graph(path: Path) -> Graph:
     """The one graph of `path`. Raises ModelUnreadable for a file that is cut or is none, UnsupportedModel for
     several graphs, a custom operator (by name), or a kind of tensor that ONNX here does not take."""
     data = path.read_bytes()
-    if data[4:8] != _MAGIC:
+    if mark(data) != _MAGIC:
         raise _unreadable(
             path, f"it lacks the mark {_MAGIC.decode()}: it is truncated or not TensorFlow Lite"
         )
@@ -115,14 +115,14 @@ def _read(path: Path, model: Table) -> Graph:
     tensors = [_tensor(table, buffers) for table in graph.tables(0)]
     operators = [
         Operator(
-            names[table.number(0, "I")],
-            tuple(int(index) for index in table.numbers(1, "<i4")),
-            tuple(int(index) for index in table.numbers(2, "<i4")),
+            names[table.number(0, "<I")],
+            tuple(table.numbers(1, "<i")),
+            tuple(table.numbers(2, "<i")),
             table.table(4),
         )
         for table in graph.tables(3)
     ]
-    inputs, outputs = (tuple(int(index) for index in graph.numbers(field, "<i4")) for field in (1, 2))
+    inputs, outputs = (tuple(graph.numbers(field, "<i")) for field in (1, 2))
     for index in (*inputs, *outputs, *(i for op in operators for i in (*op.inputs, *op.outputs))):
         if not -1 <= index < len(tensors):
             raise Damaged(f"tensor {index} of {len(tensors)}")
@@ -134,7 +134,7 @@ def _read(path: Path, model: Table) -> Graph:
 def _operator_name(code: Table) -> str:
     if code.content(1):
         return code.text(1)
-    number = max(code.number(0, "b"), code.number(3, "i"))
+    number = max(code.number(0, "b"), code.number(3, "<i"))
     return NAMES.get(number, f"operator {number}")
 
 
@@ -145,15 +145,15 @@ def _tensor(table: Table, buffers: Sequence[Table]) -> Tensor:
     dtype = _DTYPES.get(kind)
     if dtype is None:
         raise UnsupportedModel(f"tensor {name} is of kind {kind}, which is not read")
-    shape = tuple(int(size) for size in table.numbers(0, "<i4"))
-    content = buffers[table.number(2, "I")].content(0)
+    shape = tuple(table.numbers(0, "<i"))
+    content = buffers[table.number(2, "<I")].content(0)
     if table.table(6) is not None:
         raise UnsupportedModel(f"tensor {name} is stored sparse, which is not read")
-    if buffers[table.number(2, "I")].number(1, "Q") > 1:
+    if buffers[table.number(2, "<I")].number(1, "<Q") > 1:
         raise UnsupportedModel(f"tensor {name} lies outside of the FlatBuffer, which is not read")
     data = np.frombuffer(content, np.dtype(dtype).newbyteorder("<")).reshape(shape) if content else None
     quantization = table.table(4)
-    quantized = quantization is not None and len(quantization.numbers(2, "<f4")) > 0
+    quantized = quantization is not None and quantization.length(2) > 0
     return Tensor(name, dtype, shape, data, quantized)
 
 

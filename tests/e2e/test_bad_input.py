@@ -99,7 +99,7 @@ def test_unknown_names_list_the_known_ones(edgeflow: Cli, tmp_path: Path) -> Non
 
 def test_what_is_not_offered_says_why(edgeflow: Cli, tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "m.onnx")
-    refused(edgeflow("deploy", model, "--runtime", "snpe"), 2, "snpe", "ncnn")
+    refused(edgeflow("deploy", model, "-r", "snpe", "-p", "int8-dynamic"), 2, "snpe", "int8-dynamic", "fp16")
     refused(edgeflow("deploy", model, "--precision", "int8-dynamic"), 2, "int8-dynamic", "fp16")
     refused(edgeflow("deploy", model, "--precision", "int8"), 2, "int8", "real inputs", "calibration")
     refused(edgeflow("deploy", model, "--runtime", "onnxruntime", "--accelerator", "gpu"), 3, "gpu")

@@ -15,13 +15,14 @@ from onnx import TensorProto, helper
 MODEL = "zoo:pplcnet-orientation"
 
 
-def save_affine_model(path: Path, size: int | str = 4) -> Path:
-    """y = x @ W + b with W = 2 I and b = 1: an answer that anybody can check."""
+def save_affine_model(path: Path, size: int | str = 4, name: str = "affine") -> Path:
+    """y = x @ W + b with W = 2 I and b = 1: an answer that anybody can check. Another `name` makes it another
+    model to the cache."""
     weights = helper.make_tensor("W", TensorProto.FLOAT, [4, 4], (2 * np.eye(4, dtype=np.float32)).ravel())
     bias = helper.make_tensor("b", TensorProto.FLOAT, [4], np.ones(4, np.float32))
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "W"], ["m"]), helper.make_node("Add", ["m", "b"], ["y"])],
-        "affine",
+        name,
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, size])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, size])],
         [weights, bias],
@@ -60,7 +61,7 @@ def test_run_gives_tensors_where_no_recipe_says_what_they_mean(
 
 
 def test_convert_writes_a_folder_that_describes_itself(edgeflow: Callable[..., Any], tmp_path: Path) -> None:
-    model = save_affine_model(tmp_path / "affine.onnx")
+    model = save_affine_model(tmp_path / "affine.onnx", name="converted by nobody else")
     out = tmp_path / "out"
     done = edgeflow("convert", model, "--runtime", "ncnn", "--output", out, "--json")
     assert done.code == 0, done.err

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 _STEPS = 0.501  # rounding takes half a step; the rest is float32's
 _CLIPPED = 1.01  # steps, for the extremes, where a scale is of 255 steps and 127 is the largest number
-_COARSEST = 1.5 / 127  # step by largest weight that shares it: a coarser scale passes the rule of steps
+# Step by the tensor's largest weight: with a coarser one the rule of steps says nothing. Not by the largest
+# that shares the step: ONNX Runtime widens a channel's where its bias would not fit 32 bits otherwise, for a
+# channel of next to nothing without end.
+_COARSEST = 1.5 / 127
+_NEXT_TO_NOTHING = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,8 @@ def complaint(tensor: Stored) -> str:
         )
     shared = tuple(axis for axis in range(tensor.exact.ndim) if tensor.step.shape[axis : axis + 1] == (1,))
     largest = np.abs(tensor.exact).max(axis=shared, keepdims=True, initial=0.0)
-    coarse = (largest > 0.0) & (tensor.step > _COARSEST * largest) & tensor.fine
+    of_all = float(largest.max(initial=0.0))
+    coarse = (largest > _NEXT_TO_NOTHING * of_all) & (tensor.step > _COARSEST * of_all) & tensor.fine
     return f"{np.count_nonzero(coarse)} of the scales of {tensor.name} are too coarse" if coarse.any() else ""
 
 

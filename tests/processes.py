@@ -22,7 +22,7 @@ def is_running(pid: int) -> bool:
     """Whether there is such a process and it has not ended: a zombie has."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter if it goes between open and read
         return False
 
 

@@ -224,13 +224,7 @@ def test_the_tool_dies_with_us(tmp_path: Path) -> None:
     finally:
         parent.kill()
         parent.wait()
-    wait_until_gone(pid)
-
-
-def wait_until_gone(pid: int) -> None:
-    """Waits for a process that is not our child; the test's own timeout is the limit."""
-    while processes.is_running(pid):
-        os.sched_yield()
+    assert processes.has_ended(pid, timeout_s=60)  # killed; going takes it a moment
 
 
 # --- the cache folder ------------------------------------------------------------------------------

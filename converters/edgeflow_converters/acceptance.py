@@ -82,6 +82,8 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
             dtypes=frozenset({"float32", "int32", "int64", "bool"}),
             ports=frozenset({"float32"}),
         ),
+        "paddlelite": Limits(ports=frozenset({"float32", "int32", "int64"})),
+        "snpe": Limits(),
         "tflite": Limits(
             domains=frozenset({MICROSOFT}),
             counted_loops=True,
@@ -91,6 +93,10 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         ),
     }
 )
+
+
+_NOT_ADVISED = ("paddlelite", "snpe")
+"""What takes tools that many have not, and less than the others take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ def require_expressible(
     others = [
         name
         for name, theirs in LIMITS.items()
-        if name != runtime and _first_refusal(graph, theirs, prepared=True) is None
+        if name not in (runtime, *_NOT_ADVISED) and _first_refusal(graph, theirs, prepared=True) is None
     ]
     hint = refusal.advice + (f", or use --runtime {' or '.join(others)}" if others else "")
     raise UnsupportedModel(f"{runtime} cannot take {refusal.what}: {refusal.why}", hint=hint)

@@ -27,7 +27,6 @@ from edgeflow_converters.tensors import TensorSpec
 MODEL, ARM = "model", "model_arm"
 """Roles: the file for x86, and the one for ARM."""
 _FILES = {MODEL: ("x86", "model.nb"), ARM: ("arm", "model.arm.nb")}
-_DTYPES = ("float32", "int32", "int64")
 _WRITER = "1"  # part of every product's key: raise it when paddle/ writes other programs
 _SHRINKS_BELOW = 0.9
 _ELSEWHERE = "Paddle Lite's wheel is for x86-64 Linux only"
@@ -64,22 +63,10 @@ class PaddleLiteConverter:
         return {"paddlelite": f"{lock.version} (lock {lock.digest})", "paddle program writer": _WRITER}
 
     def requires(self, request: ConvertRequest, info: ModelInfo) -> None:
-        """An x86-64 machine with a Python that the wheel is for; standard operators on numbers."""
+        """An x86-64 machine with a Python that the wheel is for."""
         state = self.doctor()
         if not state.ready and not state.on_demand:
             raise ToolMissing(f"{self.name}: {state.missing}", hint=state.fix)
-        foreign_ops = [op for op in info.op_counts if "::" in op]
-        if foreign_ops:
-            raise UnsupportedModel(
-                f"Paddle Lite cannot run {foreign_ops[0]}: it is outside the standard ONNX operators",
-                hint="export the model with standard operators only, or use --runtime onnxruntime",
-            )
-        for port in (*info.inputs, *info.outputs):
-            if port.dtype not in _DTYPES:
-                raise UnsupportedModel(
-                    f"paddlelite takes and gives float32 and integers; {port.name!r} is {port.dtype}",
-                    hint="cast it inside the model, or use --runtime onnxruntime",
-                )
 
     def convert(self, request: ConvertRequest, out: Path, progress: ProgressFn) -> Product:
         cell = precision.lookup(self.name, request.precision)

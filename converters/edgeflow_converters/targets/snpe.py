@@ -77,19 +77,13 @@ class SnpeConverter:
         return own if sdk is None else {**own, "Qualcomm's SDK": sdk.version}
 
     def requires(self, request: ConvertRequest, info: ModelInfo) -> None:
-        """A machine that the provider has wheels for, an interpreter for it, standard operators only."""
+        """A machine that the provider has wheels for, and an interpreter for it."""
         why = _unfit_host()
         if why:
             raise ToolMissing(f"snpe: {why}", hint=_ELSEWHERE)
         state = self._qnn.status()
         if not state.ready and not state.on_demand:
             raise ToolMissing(f"snpe: {state.missing}", hint=state.fix)
-        foreign_ops = [op for op in info.op_counts if "::" in op]
-        if foreign_ops:
-            raise UnsupportedModel(
-                f"SNPE cannot run {foreign_ops[0]}: it is outside the standard ONNX operators",
-                hint="export the model with standard operators only, or use --runtime onnxruntime",
-            )
 
     def convert(self, request: ConvertRequest, out: Path, progress: ProgressFn) -> Product:
         cell = precision.lookup(self.name, request.precision)

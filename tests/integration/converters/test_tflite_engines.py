@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,14 @@ def test_tensorflows_converter_runs_in_its_own_environment(tmp_path: Path) -> No
     with pytest.raises(ConverterFailed, match="said success and wrote no model") as caught:
         convert(request_for("tensorflow", tmp_path), tmp_path / "cache", str, tools_root=tmp_path / "tools")
     assert "--tflite_backend tf_converter" in caught.value.log
+
+
+@pytest.mark.network
+@pytest.mark.timeout(900)  # the first use installs 670 MB
+def test_without_xnnpack_the_product_runs_on_litert_s_own_kernels(tmp_path: Path, tools_root: Path) -> None:
+    asked = replace(request_for("onnx2tf", tmp_path), options={"xnnpack": False})
+    made = convert(asked, tmp_path / "cache", str, tools_root=tools_root)
+    assert made.verdict.passed and made.runtime_options == {"xnnpack": False}
 
 
 @pytest.mark.timeout(600)

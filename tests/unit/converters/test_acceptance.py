@@ -17,6 +17,8 @@ from edgeflow_converters.inspect import inspect_model
 
 FLOAT, SHAPE = TensorProto.FLOAT, [1, 2, 4, 4]
 ALL = tuple(LIMITS)
+BOTH = ("paddlelite", "snpe")
+"""Their own converters know nothing of control flow, strings and the like either."""
 Models = dict[str, Callable[[], onnx.ModelProto]]
 node = helper.make_node
 
@@ -146,25 +148,25 @@ def axes(count: int) -> onnx.ModelProto:
 
 
 DECLINED: dict[str, tuple[Callable[[], onnx.ModelProto], str, tuple[str, ...]]] = {
-    "an If on values": (depends_on_values, "If node 'the If'", ("mnn", "ncnn", "tflite")),
-    "a Loop on values": (lambda: loop(counted=False), "Loop node 'the Loop'", ("mnn", "ncnn", "tflite")),
-    "a counted Loop": (lambda: loop(counted=True), "Loop node 'the Loop'", ("mnn", "ncnn")),
-    "a Scan": (scan, "Scan node 'the Scan'", ("mnn", "ncnn", "tflite")),
+    "an If on values": (depends_on_values, "If node 'the If'", ("mnn", "ncnn", "tflite", *BOTH)),
+    "a Loop on values": (lambda: loop(counted=False), "Loop node 'the Loop'", ("mnn", "ncnn", "tflite", *BOTH)),
+    "a counted Loop": (lambda: loop(counted=True), "Loop node 'the Loop'", ("mnn", "ncnn", *BOTH)),
+    "a Scan": (scan, "Scan node 'the Scan'", ("mnn", "ncnn", "tflite", *BOTH)),
     "strings": (
         lambda: model([node("Cast", ["x"], ["s"], name="the Cast", to=TensorProto.STRING),
                        node("Cast", ["s"], ["y"], to=FLOAT)]),
-        "Cast node 'the Cast'", ("openvino", "mnn", "ncnn", "tflite"),
+        "Cast node 'the Cast'", ("openvino", "mnn", "ncnn", "tflite", *BOTH),
     ),
     "a sequence": (
         lambda: model([one("SplitToSequence", "x", "n", to=["q"], axis=1),
                        node("ConcatFromSequence", ["q"], ["y"], axis=1)], constant("n", 1, "i8")),
-        "SplitToSequence node 'the SplitToSequence'", ("ncnn", "tflite"),
+        "SplitToSequence node 'the SplitToSequence'", ("ncnn", "tflite", *BOTH),
     ),
     "an optional": (
         lambda: model([one("Optional", "x", to=["o"]), node("OptionalGetElement", ["o"], ["y"])]),
-        "Optional node 'the Optional'", ("ncnn", "tflite"),
+        "Optional node 'the Optional'", ("ncnn", "tflite", *BOTH),
     ),
-    "a sparse weight": (sparse, "weight 'few'", ("openvino", "mnn", "ncnn", "tflite")),
+    "a sparse weight": (sparse, "weight 'few'", ("openvino", "mnn", "ncnn", "tflite", *BOTH)),
     "Dropout that trains": (lambda: dropout(trains=True), "Dropout node 'the Dropout'", ALL),
     "BatchNormalization that trains": (batch_norm, "BatchNormalization node", ALL),
     "a training operator": (
@@ -178,11 +180,11 @@ DECLINED: dict[str, tuple[Callable[[], onnx.ModelProto], str, tuple[str, ...]]] 
     ),
     "an operator of Microsoft's": (
         lambda: model([one("Gelu", "x", domain="com.microsoft")], domain="com.microsoft"),
-        "com.microsoft::Gelu node 'the Gelu'", ("ncnn",),
+        "com.microsoft::Gelu node 'the Gelu'", ("ncnn", *BOTH),
     ),
     "an operator for trees": (
         lambda: model([one("Binarizer", "x", domain="ai.onnx.ml")], domain="ai.onnx.ml"),
-        "ai.onnx.ml::Binarizer node", ("openvino", "mnn", "ncnn", "tflite"),
+        "ai.onnx.ml::Binarizer node", ("openvino", "mnn", "ncnn", "tflite", *BOTH),
     ),
     "float64": (lambda: arithmetic(TensorProto.DOUBLE), "Add node 'the Add'", ("ncnn", "tflite")),
     "bfloat16": (lambda: arithmetic(TensorProto.BFLOAT16), "Add node 'the Add'", ("ncnn", "tflite")),
@@ -190,7 +192,7 @@ DECLINED: dict[str, tuple[Callable[[], onnx.ModelProto], str, tuple[str, ...]]] 
     "an input of float64": (
         lambda: model([one("Exp", "x")], inputs=[value("x", TensorProto.DOUBLE)],
                       outputs=[value("y", TensorProto.DOUBLE)]),
-        "", ("mnn", "ncnn", "tflite"),
+        "", ("mnn", "ncnn", "tflite", "paddlelite"),
     ),
     "nothing": (
         lambda: model([one("Slice", "x", "at", "at", to=["e"]), node("Concat", ["e", "x"], ["y"], axis=0)],

@@ -78,12 +78,16 @@ class OnnxRuntimeBackend:
         self._session.disable_fallback()
         if self._session.get_providers() != ["CPUExecutionProvider"]:
             raise Fault("load_failed", "ONNX Runtime chose %s" % self._session.get_providers())
+        self._path = files["model"]
+        self._take_ports()
+
+    def _take_ports(self) -> None:
+        """What goes in and comes out of the session. Raises Fault for what is no tensor."""
         self._inputs = {value.name: value for value in self._session.get_inputs()}
         self._output_names = [value.name for value in self._session.get_outputs()]
         for value in (*self._inputs.values(), *self._session.get_outputs()):
             if value.type not in DTYPES:
                 raise Fault("load_failed", "%s is a %s; only tensors are served" % (value.name, value.type))
-        self._path = files["model"]
         self._feeds: Dict[str, Any] = {}
         self._results: List[Any] = []
 

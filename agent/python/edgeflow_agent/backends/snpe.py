@@ -8,16 +8,14 @@ fast a phone is: `emulated` in its options says so, and results made with it are
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Mapping
 
-import numpy as np
 import onnxruntime as ort
 import onnxruntime_qnn as qnn
 
-from edgeflow_agent.backends.base import RuntimeInfo, require_inputs
-from edgeflow_agent.backends.onnxruntime import DTYPES
+from edgeflow_agent.backends.base import RuntimeInfo
+from edgeflow_agent.backends.onnxruntime import OnnxRuntimeBackend
 from edgeflow_agent.faults import Fault
-from edgeflow_agent.wire import Tensor
 
 PROVIDER = "QNNExecutionProvider"
 # Options as the converter verified the graph with (converters/edgeflow_converters/foreign/qnn.py).
@@ -34,7 +32,7 @@ def create() -> HtpEmulatorBackend:
     return HtpEmulatorBackend()
 
 
-class HtpEmulatorBackend:
+class HtpEmulatorBackend(OnnxRuntimeBackend):
     """One inference session on the QNN provider, without any fallback. It takes no options."""
 
     def load(self, files: Mapping[str, str], options: Mapping[str, Any], threads: int) -> None:
@@ -44,6 +42,7 @@ class HtpEmulatorBackend:
             told = json.load(file)
         if not isinstance(told, dict) or not set(told) <= set(KNOWN):
             raise Fault("load_failed", "emulator.json says %.80r; known: %s" % (told, " ".join(KNOWN)))
+        ort.disable_telemetry_events()
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = threads
         settings.log_severity_level = 3
@@ -60,45 +59,13 @@ class HtpEmulatorBackend:
         if self._session.get_providers()[0] != PROVIDER:
             raise Fault("load_failed", "ONNX Runtime chose %s" % self._session.get_providers())
         self._told = told
-        self._inputs = {value.name: value for value in self._session.get_inputs()}
-        self._output_names = [value.name for value in self._session.get_outputs()]
-        self._feeds: Dict[str, Any] = {}
-        self._results: List[Any] = []
-
-    def inputs(self) -> List[str]:
-        return list(self._inputs)
-
-    def outputs(self) -> List[str]:
-        return list(self._output_names)
-
-    def bind(self, tensors: Sequence[Tensor]) -> None:
-        require_inputs(list(self._inputs), tensors)
-        for tensor in tensors:
-            wanted = self._inputs[tensor.name]
-            if DTYPES.get(wanted.type) != tensor.dtype or list(wanted.shape) != list(tensor.shape):
-                raise Fault(
-                    "bad_input",
-                    "input %s is %s%s, got %s%s"
-                    % (tensor.name, wanted.type, wanted.shape, tensor.dtype, list(tensor.shape)),
-                )
-        self._feeds = {
-            tensor.name: np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.shape).copy()
-            for tensor in tensors
-        }
+        self._take_ports()
 
     def run(self) -> None:
         try:
             self._results = self._session.run(self._output_names, self._feeds)
         except Exception as error:
             raise Fault("run_failed", "the HTP emulator: %s" % _one_line(error)) from error
-
-    def read(self) -> List[Tensor]:
-        found = []
-        for index, name in enumerate(self._output_names):
-            result = self._results[index]
-            array = np.ascontiguousarray(result)
-            found.append(Tensor(name, str(array.dtype), np.shape(result), array.tobytes()))
-        return found
 
     def info(self) -> RuntimeInfo:
         halves = self._told.get("enable_htp_fp16_precision") != "0"

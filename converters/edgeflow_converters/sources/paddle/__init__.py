@@ -1,5 +1,5 @@
 """A Paddle program (.pdmodel and .pdiparams) as ONNX: read without PaddlePaddle, a file for each family.
 
 The ONNX model keeps the names of the program's inputs and outputs. An operator that is not known here is
-declined by name; what was written is compared with PaddlePaddle itself (judge.py) before it counts.
+declined by name. Nothing here compares what was written with PaddlePaddle: who imports has to.
 """

@@ -149,7 +149,9 @@ def axes(count: int) -> onnx.ModelProto:
 
 DECLINED: dict[str, tuple[Callable[[], onnx.ModelProto], str, tuple[str, ...]]] = {
     "an If on values": (depends_on_values, "If node 'the If'", ("mnn", "ncnn", "tflite", *BOTH)),
-    "a Loop on values": (lambda: loop(counted=False), "Loop node 'the Loop'", ("mnn", "ncnn", "tflite", *BOTH)),
+    "a Loop on values": (
+        lambda: loop(counted=False), "Loop node 'the Loop'", ("mnn", "ncnn", "tflite", *BOTH),
+    ),
     "a counted Loop": (lambda: loop(counted=True), "Loop node 'the Loop'", ("mnn", "ncnn", *BOTH)),
     "a Scan": (scan, "Scan node 'the Scan'", ("mnn", "ncnn", "tflite", *BOTH)),
     "strings": (

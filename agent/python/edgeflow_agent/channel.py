@@ -74,6 +74,24 @@ class SocketStream(Stream):
         self._socket.sendall(data)
 
 
+class Waker:
+    """Ends a wait for input, from any thread and from a signal; once woken it stays so."""
+
+    def __init__(self) -> None:
+        self._read_fd, self.write_fd = os.pipe()
+        os.set_blocking(self.write_fd, False)  # signal.set_wakeup_fd asks for that
+
+    def wake(self) -> None:
+        """Ends the wait of now and every later one."""
+        with contextlib.suppress(BlockingIOError):  # full of earlier calls: it is awake
+            os.write(self.write_fd, b"x")
+
+    def wait(self, fd: int) -> bool:
+        """Blocks until `fd` can be read, or a wake: False."""
+        ready = select.select([fd, self._read_fd], [], [])[0]
+        return self._read_fd not in ready
+
+
 class PipeStream(Stream):
     """Frames over two file descriptors: the stdin and stdout of a one-shot core."""
 
@@ -81,14 +99,13 @@ class PipeStream(Stream):
         super().__init__()
         self._read_fd = read_fd
         self._write_fd = write_fd
-        self._wake_read, self._wake_write = os.pipe()
+        self.waker = Waker()
 
     def close(self) -> None:
-        os.write(self._wake_write, b"x")
+        self.waker.wake()
 
     def _read(self) -> bytes:
-        ready = select.select([self._read_fd, self._wake_read], [], [])[0]
-        return b"" if self._wake_read in ready else os.read(self._read_fd, CHUNK_BYTES)
+        return os.read(self._read_fd, CHUNK_BYTES) if self.waker.wait(self._read_fd) else b""
 
     def _write(self, data: memoryview) -> None:
         while len(data):

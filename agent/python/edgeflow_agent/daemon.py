@@ -18,7 +18,7 @@ import threading
 import time
 from typing import Any, Dict, Iterator, Optional
 
-from edgeflow_agent.channel import CHUNK_BYTES, SocketStream
+from edgeflow_agent.channel import CHUNK_BYTES, SocketStream, Waker
 from edgeflow_agent.core import exit_on_signals
 from edgeflow_agent.faults import Fault
 from edgeflow_agent.folder import WorkFolder, storage_fault
@@ -220,12 +220,13 @@ def _serve(work: str, build: str, folder: str, pid_fd: int, ready_fd: int) -> in
     listener.bind(SOCKET)
     os.chmod(SOCKET, 0o600)
     listener.listen(8)
-    core.on_end = lambda: listener.shutdown(socket.SHUT_RDWR)
-    exit_on_signals()
+    waker = Waker()
+    core.on_end = waker.wake
+    exit_on_signals(waker)
     core.log.line("daemon %d of build %s listens" % (os.getpid(), build))
     _tell(ready_fd, {"pid": os.getpid()})
     try:
-        _accept(core, listener)
+        _accept(core, listener, waker)
     finally:
         core.jobs.close()
         core.log.line("daemon ends")
@@ -234,14 +235,14 @@ def _serve(work: str, build: str, folder: str, pid_fd: int, ready_fd: int) -> in
     return 0
 
 
-def _accept(core: Core, listener: socket.socket) -> None:
-    while not core.ending.is_set():
+def _accept(core: Core, listener: socket.socket, waker: Waker) -> None:
+    listener.setblocking(False)  # a client may be gone again before it is accepted
+    while waker.wait(listener.fileno()):
         try:
             connection, _ = listener.accept()
-        except OSError:
-            if core.ending.is_set():
-                return
-            raise
+        except BlockingIOError:
+            continue
+        connection.setblocking(True)
         uid = peer_uid(connection)
         if uid is not None and uid != os.getuid():
             core.log.line("refused a peer of uid %d" % uid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -45,6 +46,13 @@ def kill_daemon(pid: int, run_folder: Path) -> None:
     os.kill(pid, signal.SIGKILL)
     with (run_folder / "agent.pid").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)  # held by the daemon until it is gone
+
+
+def signal_another_thread(pid: int, number: int) -> None:
+    """The kernel gives a process's signal to whichever thread it likes; here to one that is not the first."""
+    threads = {int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()} - {pid}
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.tgkill(pid, min(threads), number) == 0, os.strerror(ctypes.get_errno())
 
 
 def test_without_a_daemon_status_attach_and_stop_exit_3(command: Command) -> None:
@@ -181,12 +189,21 @@ def test_a_busy_daemon_ends_only_by_force(
     assert command("stop", "--force").returncode == 0
 
 
+@pytest.mark.parametrize("thread", ["any", "not the main one"])
 def test_a_terminated_daemon_cleans_up(
-    command: Command, daemon: dict[str, Any], connect: Callable[..., Any], work: Path, agent: Any
+    command: Command,
+    daemon: dict[str, Any],
+    connect: Callable[..., Any],
+    work: Path,
+    agent: Any,
+    thread: str,
 ) -> None:
     client = connect("attach")
     client.start("infer", [X], options={"crash": "hang"})
-    os.kill(daemon["pid"], signal.SIGTERM)
+    if thread == "any":
+        os.kill(daemon["pid"], signal.SIGTERM)
+    else:
+        signal_another_thread(daemon["pid"], signal.SIGTERM)
     with pytest.raises(EOFError):
         client.receive()
     while client.process.poll() is None:

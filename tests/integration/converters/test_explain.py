@@ -37,6 +37,7 @@ def explained(request: ConvertRequest, fault: Fault | None, cache: Path, tools: 
     [
         ("onnxruntime", "p_re_lu_7/add:0", "PRelu as Add"),
         ("ncnn", "convolution_output2", "signs of weights"),
+        ("mnn", "biased_tensor_name2", "weights scaled"),
     ],
 )
 def test_a_planted_fault_is_named(

@@ -28,7 +28,7 @@ from edgeflow.inputs.preprocess import load_input
 from edgeflow.inputs.samples import constant, gate_samples, real_samples
 from edgeflow.workspace import Workspace
 
-RUNTIMES = ("ncnn", "mnn", "tflite", "onnxruntime", "openvino")
+RUNTIMES = ("ncnn", "mnn", "tflite", "onnxruntime", "openvino", "paddlelite")
 PRECISIONS = ("fp32", "fp16", "int8-dynamic", "int8")
 NAMES = tuple(model.name for model in zoo.list_models(Path("/nonexistent")))
 

@@ -28,6 +28,7 @@ from edgeflow_converters.errors import (
     UnsupportedModel,
     Unverifiable,
 )
+from edgeflow_converters.expand import LACKS
 from edgeflow_converters.inspect import ModelInfo
 from edgeflow_converters.inspect_cache import inspect_cached
 from edgeflow_converters.needs import needs_of, verified_by
@@ -166,6 +167,7 @@ class _Job:
             "samples": str(self._samples),
             "reference": str(self.work / "reference.npz"),
             "simplify": simplify,
+            "expand": list(LACKS.get(self.target.name, ())),
             "rewrites": list(self.target.rewrites),
         }
         what = f"preparing {self.request.source.name}"
@@ -333,6 +335,7 @@ def artifact_key(
             "flags": dict(cell.runtime_flags),
             "options": dict(request.options),
             "tools": {**_tool_versions(), **target.versions()},
+            "prepared": [list(LACKS.get(request.runtime, ())), list(target.rewrites)],
             "samples": digest.of_samples(request.samples),
             "tolerance": tolerance.to_json(),
             "top1_outputs": list(request.top1_outputs),

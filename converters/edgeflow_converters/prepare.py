@@ -1,9 +1,9 @@
 """From a model as it was exported to one that converters understand. Changes form, never meaning.
 
-Drops initializers from the inputs, pins shapes, upgrades the opset, simplifies, and applies the rewrites
-a target asks for. Each step's result is run and compared with the reference before the next; a step that
-breaks or changes the model is left out, with a note. Runs in a subprocess (runners/prepare.py): onnxsim
-and the version converter are native code that may crash.
+Drops initializers from the inputs, pins shapes, upgrades the opset, writes out operators that the runtime
+lacks (expand.py), simplifies, and applies the rewrites a target asks for. Each step's result is run and
+compared with the reference before the next; a step that breaks or changes the model is left out, with a note.
+Runs in a subprocess (runners/prepare.py): onnxsim and the version converter are native code that may crash.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeflow_converters import rewrites
 from edgeflow_converters.check import TOLERANCES, compare
 from edgeflow_converters.errors import ConverterFailed, ConvertError, UnsupportedModel
+from edgeflow_converters.expand import expanded
 from edgeflow_converters.inspect import all_nodes, standard_opset
 
 if TYPE_CHECKING:
@@ -34,13 +35,14 @@ def prepare(
     samples: Sequence[Tensors],
     reference: Sequence[Tensors],
     simplify: bool,
+    expand: Sequence[str] = (),
     rewrite_names: Sequence[str],
 ) -> tuple[list[str], int]:
     """Write the prepared model of `source` to `out`; returns notes on what was done or given up, and how many
     nanoseconds of it went into running and comparing what the steps made.
 
-    `reference` holds the source's outputs for `samples`. Raises ConverterFailed if even the pinned model
-    does not reproduce them.
+    `reference` holds the source's outputs for `samples`; `expand` names operators to write out. Raises
+    ConverterFailed if even the pinned model does not reproduce them.
     """
     import onnx
 
@@ -59,6 +61,8 @@ def prepare(
         steps.append(("functions of the model itself inlined", inlined))
     if standard_opset(model) < MIN_OPSET:
         steps.append((f"opset upgrade {standard_opset(model)} -> {MIN_OPSET}", upgrade_opset))
+    if expand:  # before simplifying, which folds what the bodies compute of shapes
+        steps.append(("operators that the runtime lacks written out", lambda model: expanded(model, expand)))
     if simplify:
         steps.append(("simplification by onnxsim", simplified))
     steps.append(("constants as initializers", lift_constants))
@@ -135,8 +139,8 @@ def lift_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     """Constant nodes of the main graph as initializers: where pnnx and the rewrites look for weights."""
     kept = []
     for node in model.graph.node:
-        value = next((a.t for a in node.attribute if a.name == "value"), None)
-        if node.op_type != "Constant" or value is None:
+        value = _constant_value(node)
+        if value is None:
             kept.append(node)
             continue
         tensor = model.graph.initializer.add()
@@ -146,6 +150,30 @@ def lift_constants(model: onnx.ModelProto) -> onnx.ModelProto:
         del model.graph.node[:]
         model.graph.node.extend(kept)
     return model
+
+
+def _constant_value(node: onnx.NodeProto) -> onnx.TensorProto | None:
+    """What a Constant node holds, in whichever of the attributes; None for strings, sparse and any other
+    node."""
+    import numpy as np
+    from onnx import numpy_helper
+
+    if node.op_type != "Constant":
+        return None
+    attribute = node.attribute[0]
+    if attribute.name == "value":
+        tensor: onnx.TensorProto = attribute.t
+        return tensor
+    numbers: dict[str, tuple[Any, type]] = {
+        "value_float": (attribute.f, np.float32),
+        "value_floats": (attribute.floats, np.float32),
+        "value_int": (attribute.i, np.int64),
+        "value_ints": (attribute.ints, np.int64),
+    }
+    if attribute.name not in numbers:
+        return None
+    value, dtype = numbers[attribute.name]
+    return numpy_helper.from_array(np.array(value, dtype))
 
 
 def drop_unused_initializers(model: onnx.ModelProto) -> None:

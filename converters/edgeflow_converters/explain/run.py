@@ -19,6 +19,7 @@ from edgeflow_converters.base import Converter, ConvertRequest, ProgressFn
 from edgeflow_converters.cache import Cache
 from edgeflow_converters.check import Verdict
 from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
+from edgeflow_converters.expand import LACKS
 from edgeflow_converters.explain import explanation as kinds
 from edgeflow_converters.explain.bench import Bench
 from edgeflow_converters.explain.explanation import Explanation, Point
@@ -124,6 +125,7 @@ def _prepared(
         "samples": str(work / "samples.npz"),
         "reference": str(work / "reference.npz"),
         "simplify": True,
+        "expand": list(LACKS.get(target.name, ())),
         "rewrites": list(target.rewrites),
     }
     what = f"preparing {request.source.name}"

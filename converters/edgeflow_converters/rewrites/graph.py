@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,6 +32,17 @@ class GraphView:
 
         tensor = self._initializers.get(name)
         return None if tensor is None else numpy_helper.to_array(tensor)
+
+    @cached_property
+    def types(self) -> dict[str, onnx.TypeProto.Tensor]:
+        """inferred_types of the model as it was when first asked."""
+        return inferred_types(self.model)
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """inferred_shapes of the model as it was when first asked, and those of its initializers."""
+        weights = {name: tuple(tensor.dims) for name, tensor in self._initializers.items()}
+        return inferred_shapes(self.model) | weights
 
     def fresh(self, stem: str) -> str:
         """A value name that the graph does not have yet."""
@@ -62,6 +74,23 @@ class GraphView:
         copies = [_copy(node) for node in nodes]
         del self.graph.node[:]
         self.graph.node.extend(copies)
+
+
+Rule = Callable[[GraphView, "onnx.NodeProto"], "Sequence[onnx.NodeProto] | None"]
+
+
+def node_by_node(model: onnx.ModelProto, rule: Rule) -> onnx.ModelProto:
+    """The model with each node of the main graph replaced by what `rule` makes of it; None leaves it as it
+    is."""
+    view = GraphView(model)
+    made = []
+    for node in view.graph.node:
+        written = rule(view, node)
+        made += [node] if written is None else list(written)
+    copies = [_copy(node) for node in made]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+    return model
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

@@ -18,6 +18,7 @@ def work(spec: Json) -> Json:
         samples=load_sets(Path(spec["samples"])),
         reference=load_sets(Path(spec["reference"])),
         simplify=spec["simplify"],
+        expand=spec["expand"],
         rewrite_names=spec["rewrites"],
     )
     return {"notes": notes, "trial_ns": trial_ns}

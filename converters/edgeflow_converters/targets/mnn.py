@@ -36,7 +36,7 @@ class MnnConverter:
     """ONNX to .mnn. MNN keeps the names and the layout of the source."""
 
     name = "mnn"
-    rewrites: tuple[str, ...] = ()
+    rewrites: tuple[str, ...] = ("explicit_strides", "rms_normalization_as_arithmetic")
 
     def __init__(self, tools_root: Path) -> None:
         self._tools_root = tools_root

@@ -34,6 +34,7 @@ class NcnnConverter:
     name = "ncnn"
     rewrites: tuple[str, ...] = (
         "explicit_padding",
+        "average_pool_of_padded",
         "equal_as_arithmetic",
         "split_fused_heads",
         "single_step_lstm",

@@ -39,7 +39,11 @@ class TfliteConverter:
     """ONNX to a .tflite."""
 
     name = "tflite"
-    rewrites: tuple[str, ...] = ("concat_of_constant_as_pad",)
+    rewrites: tuple[str, ...] = (
+        "concat_of_constant_as_pad",
+        "average_pool_of_padded",
+        "rms_normalization_as_arithmetic",
+    )
 
     def __init__(self, tools_root: Path) -> None:
         self._engines = engines(tools_root)

@@ -1,4 +1,4 @@
-"""Each rewrite: changes nothing but the form, and ncnn goes wrong without it."""
+"""Each rewrite: changes nothing but the form, and its runtime goes wrong without it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from edgeflow_converters import rewrites
 from edgeflow_converters.base import ConvertRequest
 from edgeflow_converters.errors import ConvertError
 from edgeflow_converters.pipeline import convert
+from edgeflow_converters.targets.mnn import MnnConverter
 from edgeflow_converters.targets.ncnn import NcnnConverter
+from edgeflow_converters.targets.tflite import TfliteConverter
 
 RANDOM = np.random.default_rng(11)
 FLOAT = TensorProto.FLOAT
@@ -34,6 +36,7 @@ def model(
     inputs: dict[str, list[int]],
     outputs: dict[str, list[int]],
     constants: list[onnx.TensorProto],
+    opset: int = 13,
 ) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
@@ -42,7 +45,7 @@ def model(
         [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in outputs.items()],
         constants,
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
     onnx.checker.check_model(made, full_check=True)
     return made
 
@@ -144,12 +147,55 @@ def streaming_cell() -> onnx.ModelProto:
     )
 
 
+def overhanging_pool() -> onnx.ModelProto:
+    """A pooling whose padding counts, and whose last window hangs over the edge."""
+    node = helper.make_node
+    pool = node(
+        "AveragePool", ["h"], ["p"], kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4, ceil_mode=1,
+        count_include_pad=1,
+    )  # fmt: skip
+    return model(
+        [node("Conv", ["x", "w"], ["h"]), pool, node("Conv", ["p", "v"], ["y"])],
+        {"x": [1, 3, 17, 17]},
+        {"y": [1, 4, 9, 9]},
+        [constant("w", shape=(4, 3, 2, 2)), constant("v", shape=(4, 4, 1, 1))],
+    )
+
+
+def unstrided_pool() -> onnx.ModelProto:
+    node = helper.make_node
+    return model(
+        [node("Conv", ["x", "w"], ["h"]), node("MaxPool", ["h"], ["y"], kernel_shape=[2, 2])],
+        {"x": [1, 2, 8, 8]},
+        {"y": [1, 4, 5, 5]},
+        [constant("w", shape=(4, 2, 3, 3))],
+    )
+
+
+def root_mean_square() -> onnx.ModelProto:
+    node = helper.make_node
+    return model(
+        [node("MatMul", ["x", "w"], ["h"]), node("RMSNormalization", ["h", "s"], ["y"], epsilon=1e-3)],
+        {"x": [1, 5, 8]},
+        {"y": [1, 5, 6]},
+        [constant("w", shape=(8, 6)), constant("s", shape=(6,))],
+        opset=23,
+    )
+
+
+def has(node: onnx.NodeProto, attribute: str) -> bool:
+    return any(each.name == attribute for each in node.attribute)
+
+
 CASES = {
-    "explicit_padding": (same_padding, lambda node: any(a.name == "auto_pad" for a in node.attribute)),
+    "explicit_padding": (same_padding, lambda node: has(node, "auto_pad")),
     "equal_as_arithmetic": (suppression, lambda node: node.op_type == "Equal"),
     "split_fused_heads": (fused_attention, lambda node: any(len(a.ints) == 5 for a in node.attribute)),
     "single_step_lstm": (streaming_cell, lambda node: node.op_type == "LSTM"),
     "state_batch_first": (streaming_cell, lambda node: node.op_type == "Gather"),
+    "average_pool_of_padded": (overhanging_pool, lambda node: has(node, "count_include_pad")),
+    "explicit_strides": (unstrided_pool, lambda node: node.op_type == "MaxPool" and not has(node, "strides")),
+    "rms_normalization_as_arithmetic": (root_mean_square, lambda node: node.op_type == "RMSNormalization"),
 }  # fmt: skip
 
 
@@ -197,16 +243,25 @@ def test_a_rewrite_leaves_other_models_alone(name: str) -> None:
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("name", CASES)
-def test_ncnn_goes_wrong_without_it(
-    name: str, tmp_path: Path, tools_root: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        *((NcnnConverter, name) for name in CASES if name in NcnnConverter.rewrites),
+        (TfliteConverter, "average_pool_of_padded"),
+        (MnnConverter, "explicit_strides"),
+        (MnnConverter, "rms_normalization_as_arithmetic"),
+        (TfliteConverter, "rms_normalization_as_arithmetic"),
+    ],
+)
+def test_the_runtime_goes_wrong_without_it(
+    target: Any, name: str, tmp_path: Path, tools_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = CASES[name][0]()
     onnx.save(made, tmp_path / "model.onnx")
     samples = [random_inputs(made, seed) for seed in range(3)]
-    request = ConvertRequest(tmp_path / "model.onnx", "ncnn", "fp32", {}, samples)
+    request = ConvertRequest(tmp_path / "model.onnx", target.name, "fp32", {}, samples)
     artifact = convert(request, tmp_path / "with", lambda phase: None, tools_root=tools_root)
     assert f"rewrite {name}" in artifact.notes
-    monkeypatch.setattr(NcnnConverter, "rewrites", tuple(r for r in NcnnConverter.rewrites if r != name))
+    monkeypatch.setattr(target, "rewrites", tuple(each for each in target.rewrites if each != name))
     with pytest.raises(ConvertError):
         convert(request, tmp_path / "without", lambda phase: None, tools_root=tools_root)

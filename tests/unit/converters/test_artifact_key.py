@@ -31,10 +31,12 @@ def key(
     sha256: str = "0" * 64,
     shapes: dict[str, tuple[int, ...]] | None = None,
     tools: dict[str, str] | None = None,
+    rewrites: tuple[str, ...] = ("a", "b"),
     loosen: float = 0.0,
 ) -> str:
     info: Any = SimpleNamespace(sha256=sha256)
-    target: Any = SimpleNamespace(versions=lambda: {"tool": "1"} if tools is None else tools)
+    versions = {"tool": "1"} if tools is None else tools
+    target: Any = SimpleNamespace(versions=lambda: versions, rewrites=rewrites)
     tolerance = tolerance_for(request.precision)
     tolerance = replace(tolerance, rel_err_max=tolerance.rel_err_max + loosen)
     return artifact_key(request, info, shapes or {"x": (1, 2)}, target, tolerance)
@@ -50,6 +52,7 @@ CHANGES: dict[str, Any] = {
     "another model": lambda: key(sha256="1" * 64),
     "another shape": lambda: key(shapes={"x": (2, 2)}),
     "another tool version": lambda: key(tools={"tool": "2"}),
+    "another rewrite": lambda: key(rewrites=("a", "c")),
     "another tolerance": lambda: key(loosen=0.1),
     "another runtime": lambda: key(replace(REQUEST, runtime="openvino")),
     "another precision": lambda: key(replace(REQUEST, precision="int8-dynamic")),

@@ -1,0 +1,85 @@
+"""Operators written out for the runtimes that lack them: the same numbers, and no product without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeflow_converters import expand, pipeline
+from edgeflow_converters.base import ConvertRequest
+from edgeflow_converters.errors import ConvertError
+
+OPSET = 24  # the first that has all of them
+SHAPE = [1, 4, 6, 6]
+ATTRIBUTES: dict[str, dict[str, Any]] = {"GroupNormalization": {"num_groups": 2}}
+WEIGHTS = {"GroupNormalization": [4, 4]}
+AXES = ("ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare")
+
+
+def chain(operators: tuple[str, ...]) -> onnx.ModelProto:
+    """A convolution, then each operator on what is before it; a reduction leaves a channel that is added to
+    it."""
+    node = helper.make_node
+    random = np.random.default_rng(5)
+    constants = {"w": (random.normal(size=(4, 3, 3, 3)) / 3).astype("f4"), "axis": np.array([1])}
+    nodes = [node("Conv", ["x", "w"], ["value"], pads=[1] * 4)]
+    last = "value"
+    for index, name in enumerate(operators):
+        inputs = [last, "axis"] if name in AXES else [last]
+        for number, length in enumerate(WEIGHTS.get(name, ())):
+            inputs.append(f"{name}_{number}")
+            constants[inputs[-1]] = random.normal(size=length).astype("f4")
+        nodes.append(node(name, inputs, [f"part{index}"], name=f"the_{name}", **ATTRIBUTES.get(name, {})))
+        nodes.append(node("Add", [last, f"part{index}"], [f"sum{index}"]))
+        last = f"sum{index}"
+    nodes.append(node("Relu", [last], ["y"]))
+    graph = helper.make_graph(
+        nodes,
+        "chain",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 6, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, SHAPE)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+
+
+def inputs(seed: int) -> dict[str, Any]:
+    return {"x": np.random.default_rng(seed).normal(size=(1, 3, 6, 6)).astype("f4")}
+
+
+@pytest.mark.parametrize("name", sorted({name for names in expand.LACKS.values() for name in names}))
+def test_what_is_written_out_computes_the_same(name: str) -> None:
+    from onnx.reference import ReferenceEvaluator
+
+    before = chain((name,))
+    after = expand.expanded(before, [name])
+    onnx.checker.check_model(after, full_check=True)
+    assert name not in [node.op_type for node in after.graph.node]
+    assert "CastLike" not in [node.op_type for node in after.graph.node]
+    given = inputs(3)
+    expected, got = (ReferenceEvaluator(model).run(None, given)[0] for model in (before, after))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_without_any_is_left_alone() -> None:
+    made = chain(("Softsign",))
+    assert expand.expanded(made, ["Mish"]) is made
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("runtime", expand.LACKS)
+def test_the_runtime_takes_them_written_out_and_not_as_they_are(
+    runtime: str, tmp_path: Path, tools_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx.save(chain(expand.LACKS[runtime]), tmp_path / "model.onnx")
+    request = ConvertRequest(tmp_path / "model.onnx", runtime, "fp32", {}, [inputs(0), inputs(1)])
+    artifact = pipeline.convert(request, tmp_path / "with", lambda phase: None, tools_root=tools_root)
+    assert "operators that the runtime lacks written out" in artifact.notes
+    monkeypatch.setattr(pipeline, "LACKS", {})
+    with pytest.raises(ConvertError):
+        pipeline.convert(request, tmp_path / "without", lambda phase: None, tools_root=tools_root)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeflow_converters import leash
+from edgeflow_converters import leash, warm
 from edgeflow_converters.errors import ConverterFailed, ConverterTimeout, ToolMissing
 
 _LOG_TAIL_CHARS = 4000
@@ -42,6 +42,12 @@ def run(
     Raises ConverterTimeout when it does not end within `timeout_s`, ToolMissing when it cannot be started.
     """
     log_path = cwd / f"{name}.log"
+    try:
+        code = warm.run(argv, cwd, log_path, timeout_s, env or {})
+    except TimeoutError:
+        raise _late(name, timeout_s, log_path) from None
+    if code is not None:
+        return Finished(code, _tail(log_path))
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", leash.__file__, str(log_path), *argv],
         cwd=cwd,
@@ -57,11 +63,7 @@ def run(
         try:
             process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            raise ConverterTimeout(
-                f"{name} did not end within {timeout_s:g} s and was stopped",
-                hint="run again with --debug to see where it hangs, or try another runtime",
-                log=_tail(log_path),
-            ) from None
+            raise _late(name, timeout_s, log_path) from None
         answer = process.stdout.read().decode()
     finally:
         process.stdin.close()
@@ -109,6 +111,14 @@ def last_words(log: str) -> str:
     """`: the last line of the log`, to end a message with; "" for an empty log."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     return f": {lines[-1][:200]}" if lines else ""
+
+
+def _late(name: str, timeout_s: float, log_path: Path) -> ConverterTimeout:
+    return ConverterTimeout(
+        f"{name} did not end within {timeout_s:g} s and was stopped",
+        hint="run again with --debug to see where it hangs, or try another runtime",
+        log=_tail(log_path),
+    )
 
 
 def _tail(log_path: Path) -> str:

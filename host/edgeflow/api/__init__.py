@@ -34,6 +34,7 @@ from edgeflow.api.devices import (
 )
 from edgeflow.api.measuring import (
     convert,
+    coverage,
     deploy,
     init_recipe,
     inspect,
@@ -73,6 +74,7 @@ __all__ = [
     "check_devices",
     "compare",
     "convert",
+    "coverage",
     "deploy",
     "device_facts",
     "doctor",

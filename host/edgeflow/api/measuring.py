@@ -110,6 +110,26 @@ def convert(
     )
 
 
+def coverage(
+    suite: str,
+    *,
+    runtimes: Sequence[str],
+    precisions: Sequence[str],
+    workspace: Workspace,
+    progress: Progress = _SILENT,
+    bare: bool = False,
+    only: Sequence[str] = (),
+    jobs: int = 0,
+    limit_s: float = 60.0,
+) -> Document:
+    """What each runtime takes of a suite, and what of it right (schema edgeflow.coverage/1)."""
+    from edgeflow.deploy.coverage import coverage_document
+
+    return coverage_document(
+        suite, runtimes, precisions, workspace, progress, bare=bare, only=only, jobs=jobs, limit_s=limit_s
+    )
+
+
 def init_recipe(model: Path, output: Path, *, force: bool, workspace: Workspace) -> Document:
     """Writes a recipe for a model from what its file says (schema edgeflow.init/1)."""
     from edgeflow.deploy import starter

@@ -16,6 +16,7 @@ from edgeflow.cli import (
     agent,
     compare,
     convert,
+    coverage,
     deploy,
     devices,
     doctor,
@@ -46,6 +47,7 @@ app = typer.Typer(
 app.command("deploy")(deploy.deploy)
 app.command("run")(run.run)
 app.command("convert")(convert.convert)
+app.command("coverage")(coverage.coverage)
 app.command("init")(init.init)
 app.command("inspect")(inspect.inspect)
 app.command("sweep")(sweep.sweep)

@@ -1,8 +1,9 @@
-"""Runs .nb models over samples by Paddle Lite for x86-64. Runs in the environment of paddlelite.
+"""Runs .nb models, and Paddle programs as they are, by Paddle Lite for x86-64. Runs in the environment of
+paddlelite.
 
 Spec: jobs, a list of {model, samples, result, inputs, outputs}, where inputs and outputs are pairs of the
-tensor's name in the files and in the model, the inputs with their dtype and shape in the model. The files are
-those of arrays.py.
+tensor's name in the files and in the model, the inputs with their dtype, and all with their shapes in a .nb.
+A job of a program has {program, parameters} instead of a model. The files are those of arrays.py.
 """
 
 from __future__ import annotations
@@ -28,32 +29,48 @@ def main() -> int:
 def run(job: dict[str, Any]) -> None:
     from paddlelite import lite
 
-    config = lite.MobileConfig()
-    config.set_model_from_file(job["model"])
-    predictor = lite.create_paddle_predictor(config)
+    predictor = lite.create_paddle_predictor(configured(job))
     inputs, outputs = predictor.get_input_names(), predictor.get_output_names()
     for wanted, found in ((job["inputs"], inputs), (job["outputs"], outputs)):
         missing = {each["runtime_name"] for each in wanted} - set(found)
         if missing or len(wanted) != len(found):
-            raise SystemExit(f"the .nb has the tensors {found}, and {wanted} are wanted")
+            raise SystemExit(f"the model has the tensors {found}, and {wanted} are wanted")
     results = []
     for tensors in load_sets(job["samples"]):
         for each in job["inputs"]:
             array = np.ascontiguousarray(tensors[each["name"]], dtype=each["dtype"])
             predictor.get_input(inputs.index(each["runtime_name"])).from_numpy(
-                array.reshape(each["runtime_shape"])
+                array.reshape(each.get("runtime_shape", array.shape))
             )
         predictor.run()
         # A copy: the tensor's memory is used again in the next run.
+        answers = {
+            each["name"]: np.array(predictor.get_output(outputs.index(each["runtime_name"])).numpy())
+            for each in job["outputs"]
+        }
         results.append(
             {
-                each["name"]: np.array(
-                    predictor.get_output(outputs.index(each["runtime_name"])).numpy()
-                ).reshape(each["shape"])
+                each["name"]: answers[each["name"]].reshape(each.get("shape", answers[each["name"]].shape))
                 for each in job["outputs"]
             }
         )
     save_sets(job["result"], results)
+
+
+def configured(job: dict[str, Any]) -> Any:
+    """Paddle Lite's configuration: of a .nb, or of a program that it optimises as it loads it."""
+    from paddlelite import lite
+
+    if "model" in job:
+        config = lite.MobileConfig()
+        config.set_model_from_file(job["model"])
+        return config
+    config = lite.CxxConfig()
+    config.set_model_file(job["program"])
+    config.set_param_file(job["parameters"])
+    targets, single = (lite.TargetType.X86, lite.TargetType.Host), lite.PrecisionType.FP32
+    config.set_valid_places([lite.Place(target, single) for target in targets])
+    return config
 
 
 def load_sets(path: str) -> list[dict[str, Any]]:

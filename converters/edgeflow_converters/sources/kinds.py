@@ -57,4 +57,8 @@ def importer_for(kind: str, tools_root: Path) -> Importer:
         from edgeflow_converters.sources.tflite import TfliteImporter
 
         return TfliteImporter()
+    if kind == "paddle":
+        from edgeflow_converters.sources.paddle_program import PaddleImporter
+
+        return PaddleImporter(tools_root)
     raise UnsupportedModel(f"there is no way from {kind} to ONNX here", hint="export the model as ONNX")

@@ -46,7 +46,7 @@ class PaddleLiteConverter:
         self._lite = environment("paddlelite", tools_root)
 
     def doctor(self) -> ToolStatus:
-        if not _is_x86():
+        if not is_x86():
             return ToolStatus(self.name, False, missing=_ELSEWHERE, fix="convert on an x86-64 machine")
         state = self._lite.status()
         return ToolStatus(
@@ -172,5 +172,6 @@ def _spec(port: PortInfo, runtime_name: str) -> TensorSpec:
     return TensorSpec(port.name, port.dtype, shape, runtime_name, shape)
 
 
-def _is_x86() -> bool:
+def is_x86() -> bool:
+    """Whether Paddle Lite's wheel is for this machine."""
     return sys.platform == "linux" and platform.machine() == "x86_64"

@@ -45,7 +45,9 @@ TrustOption = Annotated[
 ShapeOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--shape", metavar="[NAME=]1x3x224x224", help="An input's shape, of a PyTorch model without a recipe."
+        "--shape",
+        metavar="[NAME=]1x3x224x224",
+        help="An input's shape, of a PyTorch or Paddle model without a recipe.",
     ),
 ]
 DeviceOption = Annotated[

@@ -98,6 +98,7 @@ def request_of(
         top1_outputs=score_outputs(model),
         calibration=_calibration(model, precision),
         options={**model.recipe.conversion.get(runtime, {}), **(options or {})},
+        program=model.program,
         origin=model.imported,
     )
 

@@ -63,7 +63,8 @@ class Importing:
         if found is None:
             inputs = {name: InputShape(spec.shape, spec.dtype) for name, spec in model.recipe.inputs.items()}
             found = self._imported(source, inputs, [sample.tensors for sample in gate_samples(model.recipe)])
-        return replace(model, source=found.model, imported=found.facts)
+        program = source.path if source.kind == "paddle" else None
+        return replace(model, source=found.model, imported=found.facts, program=program)
 
     def _imported(self, source: Source, inputs: dict[str, InputShape], samples: Sequence[object]) -> Imported:
         from edgeflow_converters.sources.base import Asked

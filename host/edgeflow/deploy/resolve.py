@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ZOO_PREFIX = "zoo:"
 RECIPE_SUFFIXES = (".yaml", ".yml")
-MODEL_SUFFIXES = (".onnx", ".pt", ".pt2", ".pth", ".tflite")
+MODEL_SUFFIXES = (".onnx", ".pt", ".pt2", ".pth", ".tflite", ".pdmodel")
 
 _KINDS = (
     f"a model ({', '.join(MODEL_SUFFIXES)})",
@@ -48,6 +48,7 @@ class ResolvedModel:
     source_bytes: int | None = None
     factory: str = ""  # of a model that code makes: module:name, looked for in the folder `source`
     imported: Mapping[str, Any] | None = None  # what the framework's model was, where it was no ONNX
+    program: Path | None = None  # the Paddle program that it was, which Paddle Lite takes as it is
 
     @property
     def size_bytes(self) -> int:

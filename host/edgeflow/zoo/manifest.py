@@ -74,12 +74,14 @@ class ZooEntry(_Strict):
     build: str | None = (
         None  # the file holds weights alone: which of edgeflow_converters.sources makes a model
     )
+    suffix: str = ".onnx"  # of the model's file in the cache
+    beside: dict[str, FileSource] = {}  # further files of the model: suffix in the cache -> what it is
     samples: tuple[FetchedSample, ...] = ()
 
     def digest(self, bundled: Mapping[str, bytes]) -> str:
         """A hash of everything that a pull of this entry consists of."""
         # A key that came later and is not set leaves the hash, and with it what was pulled, as it was.
-        later = {"build"} if self.build is None else set()
+        later = {key for key in ("build", "suffix", "beside") if key not in self.model_fields_set}
         total = hashlib.sha256(self.model_dump_json(exclude=later).encode())
         for name, content in sorted(bundled.items()):
             total.update(f"\0{name}\0{len(content)}\0".encode() + content)

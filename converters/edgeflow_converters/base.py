@@ -42,6 +42,9 @@ class ConvertRequest:
     timeout_s: float = 600.0
     top1_outputs: tuple[str, ...] = ()  # outputs of logits; distributions are recognised by themselves
     calibration: Sequence[Tensors] = ()
+    expected: Sequence[Tensors] = ()
+    """The right outputs for the first of `samples`, where they are known from elsewhere: the reference must
+    agree."""
     program: Path | None = None
     """The Paddle program (.pdmodel) that `source` was made of, if any: Paddle Lite takes it straight in."""
     origin: Mapping[str, Any] | None = None  # what `source` was imported from (sources/importing.py)

@@ -291,6 +291,8 @@ def _attempt(
         return before
     if after == before:
         return before
+    if not after.graph.node:
+        return before  # constants are left: converters want a graph
     problem = trial.problem(after)
     if problem:
         notes.append(f"{what} was left out, it changed the outputs: {problem}")

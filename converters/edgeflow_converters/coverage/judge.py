@@ -61,7 +61,7 @@ def _judged(case: Case, ask: Ask, work: Path, tools_root: Path, limit_s: float) 
         shapes = {name: tuple(array.shape) for name, array in case.inputs.items()}
         request = ConvertRequest(
             source, ask.runtime, ask.precision, shapes, [case.inputs], timeout_s=limit_s,
-            calibration=[case.inputs] if ask.precision == "int8" else (),
+            calibration=[case.inputs] if ask.precision == "int8" else (), expected=[case.expected],
         )  # fmt: skip
         got = (_bare if ask.bare else _ours)(request, work, tools_root)
     except _ENDS_IT:

@@ -24,6 +24,8 @@ def breaking_node(request: ConvertRequest, target: Converter, work: Path) -> str
     graph = tensors_of(request, request.source, work)
     bench = Bench(request, graph, work / "parts")
     ends = [name for name in graph.outputs if name in graph.maker]
+    if not graph.order:  # nothing depends on an input
+        return node_label(graph.model.graph.node[0])
     if len(graph.order) == 1:
         return node_label(graph.maker[graph.order[0]])
     bad = next((name for name in ends if _breaks(bench, graph, name, request, target)), None)

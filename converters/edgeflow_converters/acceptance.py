@@ -37,6 +37,8 @@ _NARROW = frozenset(
     }
 )  # fmt: skip
 
+_WHOLE = ("bool", "int8", "uint8", "int16", "uint16", "int32", "int64")
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -79,8 +81,8 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         ),
         "ncnn": Limits(
             empty=False,
-            dtypes=frozenset({"float32", "int32", "int64", "bool"}),
-            ports=frozenset({"float32"}),
+            dtypes=frozenset({"float32", *_WHOLE}),  # all of which it computes in float32
+            ports=frozenset({"float32", *_WHOLE}),
         ),
         "paddlelite": Limits(ports=frozenset({"float32", "int32", "int64"})),
         "snpe": Limits(),
@@ -130,6 +132,12 @@ def require_expressible(
     ]
     hint = refusal.advice + (f", or use --runtime {' or '.join(others)}" if others else "")
     raise UnsupportedModel(f"{runtime} cannot take {refusal.what}: {refusal.why}", hint=hint)
+
+
+def is_constant(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether the outputs of the ONNX model at `path` are the same whatever its inputs hold."""
+    graph = _Graph(path, shapes)
+    return all(value.name in graph.static for value in graph.graph.output)
 
 
 def nodes_of(path: Path, op_type: str, shape: tuple[int, ...] | None = None) -> str:
@@ -214,8 +222,8 @@ def _refusals(graph: _Graph, limits: Limits, prepared: bool) -> Iterator[_Refusa
     yield from _of_domains(graph, limits)
     yield from _of_control_flow(graph, limits)
     yield from _of_strings(graph, limits)
-    yield from _of_ports(graph, limits)
     if prepared:
+        yield from _of_ports(graph, limits)
         yield from _of_containers(graph, limits)
         yield from _of_tensors(graph, limits)
 

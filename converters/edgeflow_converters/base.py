@@ -42,6 +42,9 @@ class ConvertRequest:
     timeout_s: float = 600.0
     top1_outputs: tuple[str, ...] = ()  # outputs of logits; distributions are recognised by themselves
     calibration: Sequence[Tensors] = ()
+    expected: Sequence[Tensors] = ()
+    """The right outputs for the first of `samples`, where they are known from elsewhere: the reference must
+    agree."""
     program: Path | None = None
     """The Paddle program (.pdmodel) that `source` was made of, if any: Paddle Lite takes it straight in."""
     origin: Mapping[str, Any] | None = None  # what `source` was imported from (sources/importing.py)
@@ -71,6 +74,9 @@ class Artifact:
     verdict: Verdict
     cached: bool
     needs: Needs | None = None  # None: of an earlier edgeflow, or it has no files
+    pinned: Mapping[str, Any] = field(default_factory=dict)
+    """Inputs of the model that are constants of the product (structure.py) -> their values, as nested
+    lists."""
     # Of a model imported from another form: kind, exporter, agreement.
     origin: Mapping[str, Any] | None = None
     phases_ns: Mapping[str, int] = field(default_factory=dict, compare=False)  # of this call; not content

@@ -46,7 +46,10 @@ class UnknownTarget(ConvertError):
 
 
 class ConverterFailed(ConvertError):
-    """The tool crashed, hung, or said success and wrote nothing usable."""
+    """The tool crashed, hung, or said success and wrote nothing usable; `node` is what it breaks on, if
+    known."""
+
+    node: str = ""
 
 
 class ConverterTimeout(ConverterFailed):

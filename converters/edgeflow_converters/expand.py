@@ -9,26 +9,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeflow_converters.inspect import all_nodes, standard_opset
 
 if TYPE_CHECKING:
     import onnx
 
+_RARE = (
+    "AffineGrid",
+    "Attention",
+    "CastLike",
+    "CausalConvWithState",
+    "Celu",
+    "CenterCropPad",
+    "LinearAttention",
+    "MeanVarianceNormalization",
+    "NegativeLogLikelihoodLoss",
+    "RotaryEmbedding",
+    "SoftmaxCrossEntropyLoss",
+    "SwiGLU",
+    "Swish",
+)
+"""What none of the mobile runtimes has, or not in all its forms."""
+
 LACKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "ncnn": ("MeanVarianceNormalization", "Softsign"),
+        "ncnn": (
+            *_RARE,
+            "ReduceLogSumExp",
+            "ReduceSumSquare",
+            "Shrink",
+            "Softsign",
+            "ThresholdedRelu",
+        ),
         "mnn": (
+            *_RARE,
             "GroupNormalization",
             "Mish",
             "ReduceL1",
             "ReduceL2",
             "ReduceLogSumExp",
             "ReduceSumSquare",
-            "Swish",
+            "Shrink",
         ),
-        "tflite": ("Elu", "GroupNormalization", "Swish"),
+        "tflite": (*_RARE, "Elu", "GroupNormalization"),
     }
 )
 """Runtime -> the operators that it, or the tool that makes its files, has not or computes wrong, of those
@@ -36,15 +61,19 @@ that have a body. A test for each runtime fails without its row."""
 
 
 def expanded(model: onnx.ModelProto, operators: Sequence[str]) -> onnx.ModelProto:
-    """The model with the bodies of `operators` (of ONNX's own set) in place of its nodes of that kind; the
-    same model if it has none. An operator that has no body at the model's opset stays as it is."""
+    """The model with the bodies of `operators` (of ONNX's own set) in place of its nodes of that kind, in an
+    opset for which there are bodies; the same model if it has none of them."""
     import onnx.inliner
+    import onnx.version_converter
 
     wanted = sorted({node.op_type for node in all_nodes(model.graph) if not node.domain} & set(operators))
     if not wanted:
         return model
+    needed = max(_with_body(name, standard_opset(model)) for name in wanted)
     typed = onnx.ModelProto()
     typed.CopyFrom(model)
+    if needed > standard_opset(model):
+        typed = onnx.version_converter.convert_version(typed, needed)
     _spell_out_defaults(typed, wanted)
     # A body that depends on the types of its inputs is found only if these are told, the weights' too.
     known = {value.name for value in (*typed.graph.input, *typed.graph.value_info)}
@@ -60,6 +89,15 @@ def expanded(model: onnx.ModelProto, operators: Sequence[str]) -> onnx.ModelProt
     _cast_to_known_types(made)
     del made.graph.value_info[:]
     return made
+
+
+def _with_body(operator: str, opset: int) -> int:
+    """The first opset from `opset` on for which the operator has a body; `opset` itself if there is none."""
+    import onnx
+
+    schema: Any = onnx.defs.get_schema(operator, opset)
+    bodies = (*schema.function_opset_versions, *schema.context_dependent_function_opset_versions)
+    return max(opset, min(bodies, default=opset))
 
 
 def _spell_out_defaults(model: onnx.ModelProto, operators: Sequence[str]) -> None:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
-_NO_NUMBERS = (8, 14, 15)  # onnx.TensorProto: STRING, COMPLEX64, COMPLEX128
+_NUMBERS = frozenset({*range(1, 8), *range(9, 14)})
+"""onnx.TensorProto's types that numpy has: neither strings, complex numbers, bfloat16, nor those of 8 bits or
+less that are no whole bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def port_info(value: onnx.ValueInfoProto) -> PortInfo:
         article = "an" if kind[0] in "ou" else "a"
         raise UnsupportedModel(f"{value.name!r} is {article} {kind}, not a tensor", hint=hint)
     tensor = value.type.tensor_type
-    if tensor.elem_type in _NO_NUMBERS:
+    if tensor.elem_type not in _NUMBERS:
         kind = dtype_name(tensor.elem_type)
         raise UnsupportedModel(
             f"{value.name!r} is a tensor of {kind}, which no runtime here takes", hint=hint

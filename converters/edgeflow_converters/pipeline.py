@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeflow_converters import digest, options, precision
-from edgeflow_converters.acceptance import require_expressible
+from edgeflow_converters import digest, options, precision, structure
+from edgeflow_converters.acceptance import is_constant, require_expressible
 from edgeflow_converters.arrays import load_sets, save_sets
 from edgeflow_converters.artifact import read_artifact, write_artifact
 from edgeflow_converters.base import Artifact, Converter, ConvertRequest, Product, ProgressFn, require_written
@@ -28,12 +28,12 @@ from edgeflow_converters.errors import (
     UnsupportedModel,
     Unverifiable,
 )
-from edgeflow_converters.expand import LACKS
 from edgeflow_converters.inspect import ModelInfo
 from edgeflow_converters.inspect_cache import inspect_cached
 from edgeflow_converters.needs import needs_of, verified_by
 from edgeflow_converters.paddle.read import parameters_of
 from edgeflow_converters.phases import Phases
+from edgeflow_converters.prepare import wanted_by
 from edgeflow_converters.reference import reference_outputs
 from edgeflow_converters.runners import process
 from edgeflow_converters.sensitivity import amplification
@@ -44,8 +44,10 @@ from edgeflow_converters.targets import get_target
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgeflow_converters.tensors import Tensors
+
 # Part of every artifact's key: raise it when a change here makes other artifacts of the same request.
-CONVERTER_VERSION = "4"
+CONVERTER_VERSION = "5"
 
 CALIBRATED = "int8"
 """The precision that needs calibration inputs."""
@@ -79,15 +81,20 @@ def convert(
     phases.begin("inspect")
     cache = Cache(cache_root)
     info = inspect_cached(request.source, cache)
-    shapes = pinned_shapes(info.inputs, request.input_shapes)
     if not request.samples:
         raise ShapeMismatch(
             "no samples were given to verify the product with", hint="give at least one input set"
         )
-    require_samples_fit(request.samples, info.inputs, shapes)
+    pins = structure.pinned_values(request.source, info.inputs, (*request.samples, *request.calibration))
+    shapes = pinned_shapes(
+        [port for port in info.inputs if port.name not in pins],
+        {name: shape for name, shape in request.input_shapes.items() if name not in pins},
+    )
+    whole = {**shapes, **{name: value.shape for name, value in pins.items()}}
+    require_samples_fit(request.samples, info.inputs, whole)
     if request.precision == CALIBRATED:
         _require_calibration(request)
-        require_samples_fit(request.calibration, info.inputs, shapes)
+        require_samples_fit(request.calibration, info.inputs, whole)
     _require_deterministic(info)
     target = get_target(request.runtime, tools_root or cache_root / "tools")
     target.requires(request, info)
@@ -102,23 +109,27 @@ def convert(
         found = cache.find("artifact", key)  # it may have been made while we waited
         if found is not None:
             return replace(read_artifact(found, cached=True), phases_ns=phases.finished())
-        require_expressible(request.source, request.runtime, shapes)
-        phases.begin("reference")
-        reference = reference_outputs(
-            request.source, info.sha256, request.samples, cache, timeout_s=request.timeout_s
-        )
         with cache.workspace() as work:
-            job = _Job(request, info, shapes, target, tolerance, reference, work, progress, phases)
+            judged = _with_pins(request, pins, work)
+            require_expressible(judged.source, request.runtime, shapes)
+            phases.begin("reference")
+            reference = reference_outputs(
+                request.source, info.sha256, request.samples, cache, timeout_s=request.timeout_s
+            )
+            _require_right_reference(request, reference, tolerance)
+            job = _Job(judged, info, pins, shapes, target, tolerance, reference, work, progress, phases)
             folder = cache.build("artifact", key, lambda out: job.write(key, out))
         return replace(read_artifact(folder, cached=False), phases_ns=phases.finished())
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One conversion after its request was checked. `work` is scratch space."""
+    """One conversion after its request was checked. `request` is without the inputs of `pins`, which are
+    constants of its source; `info` is the original's; `work` is scratch space."""
 
     request: ConvertRequest
     info: ModelInfo
+    pins: Mapping[str, NDArray[Any]]
     shapes: dict[str, tuple[int, ...]]
     target: Converter
     tolerance: Tolerance
@@ -157,7 +168,8 @@ class _Job:
     def _samples(self) -> Path:
         return self.work / "samples.npz"
 
-    def _prepare(self, folder: Path, *, simplify: bool) -> tuple[Path, list[str]]:
+    def _prepare(self, folder: Path, *, simplify: bool) -> tuple[ConvertRequest, list[str]]:
+        """The request for the prepared model, with its inputs in the types that this one takes, and notes."""
         self.phases.begin("prepare")
         prepared = folder / "prepared.onnx"
         spec = {
@@ -167,34 +179,43 @@ class _Job:
             "samples": str(self._samples),
             "reference": str(self.work / "reference.npz"),
             "simplify": simplify,
-            "expand": list(LACKS.get(self.target.name, ())),
-            "rewrites": list(self.target.rewrites),
+            **wanted_by(self.request.runtime, self.target.rewrites),
         }
         what = f"preparing {self.request.source.name}"
         answer = process.call("prepare", spec, what=what, cwd=folder, timeout_s=self.request.timeout_s)
         self.phases.move(answer["trial_ns"], "try")
-        return prepared, list(answer["notes"])
+        dtypes = answer["input_dtypes"]
+        samples, calibration = (
+            [{name: sample[name].astype(dtype) for name, dtype in dtypes.items()} for sample in sets]
+            for sets in (self.request.samples, self.request.calibration)
+        )
+        notes = [f"input {name!r} is the constant {array.tolist()}" for name, array in self.pins.items()]
+        request = replace(self.request, source=prepared, samples=samples, calibration=calibration)
+        return request, [*notes, *answer["notes"]]
 
-    def _convert_and_verify(self, prepared: Path, folder: Path) -> tuple[Product, Verdict]:
+    def _convert_and_verify(self, prepared: ConvertRequest, folder: Path) -> tuple[Product, Verdict]:
         self.phases.begin("convert")
-        require_expressible(prepared, self.request.runtime, self.shapes, prepared=True)
+        require_expressible(prepared.source, self.request.runtime, self.shapes, prepared=True)
         out = folder / "product"
         out.mkdir()
         try:
-            product = self.target.convert(replace(self.request, source=prepared), out, self.progress)
+            product = self._as_the_model(self.target.convert(prepared, out, self.progress))
             require_written(product.files, out, f"the converter of {self.request.runtime}")
             self.phases.begin("verify")
-            require_the_models_weights(self.request.runtime, product, out, prepared, folder)
+            require_the_models_weights(self.request.runtime, product, out, prepared.source, folder)
             result = folder / "outputs.npz"
             self.target.run(product, out, self._samples, result, folder, self.request.timeout_s)
         except (ConverterFailed, UnsupportedModel) as error:
-            raise self._about_the_model(error) from error
+            raise self._about_the_model(self._blamed(error, prepared, folder)) from error
         outputs, reference = load_sets(result), self.reference
         if 0 < len(outputs) < len(reference) and getattr(self.target, "may_run_fewer_samples", False):
             reference = reference[: len(outputs)]
             told = f"verified with {len(outputs)} of {len(self.reference)} samples: more would take too long"
             product = replace(product, notes=(*product.notes, told))
         verdict = compare(reference, outputs, self.tolerance, top1_outputs=self.request.top1_outputs)
+        if verdict.blind and is_constant(self.request.source, self.shapes):
+            told = "every output is a constant of the model, whatever its inputs hold"
+            verdict = replace(verdict, passed=True, reasons=(), warnings=(*verdict.warnings, told))
         if verdict.blind:
             raise Unverifiable(
                 f"{self.request.runtime} {self.request.precision} of {self.request.source.name} cannot be "
@@ -223,13 +244,44 @@ class _Job:
             )
         return product, verdict
 
-    def _about_the_model(self, error: ConvertError) -> ConvertError:
+    def _as_the_model(self, product: Product) -> Product:
+        """The product, whose outputs come in the types that the original gives."""
+        dtypes = {port.name: port.dtype for port in self.info.outputs}
+        outputs = tuple(
+            spec if spec.dtype == dtypes[spec.name] else replace(spec, source_dtype=dtypes[spec.name])
+            for spec in product.outputs
+        )
+        return replace(product, outputs=outputs)
+
+    def _blamed(
+        self, error: ConverterFailed | UnsupportedModel, prepared: ConvertRequest, folder: Path
+    ) -> ConverterFailed | UnsupportedModel:
+        """The error of a tool that broke, with the node that it breaks on."""
+        if not isinstance(error, ConverterFailed) or isinstance(error, ConverterTimeout):
+            return error
+        from edgeflow_converters.explain.breaking import breaking_node
+
+        self.progress("look for the node that it breaks on")
+        try:
+            node = breaking_node(prepared, self.target, folder / "breaking")
+        except (ConvertError, OSError):
+            return error  # which says what happened; this was to say where
+        if not node:
+            return error
+        blamed = ConverterFailed(f"{error.message}; it breaks on {node}", hint=error.hint, log=error.log)
+        blamed.node = node
+        return blamed
+
+    def _about_the_model(self, error: ConverterFailed | UnsupportedModel) -> ConvertError:
         """A tool's failure with what it was about, and what to do next."""
-        return type(error)(
+        told = type(error)(
             f"{self.request.runtime} {self.request.precision} of {self.request.source.name}: {error.message}",
             hint=error.hint or f"run again with --debug to see its log, or try {self._way_out()}",
             log=error.log,
         )
+        if isinstance(error, ConverterFailed) and isinstance(told, ConverterFailed):
+            told.node = error.node
+        return told
 
     def _way_out(self) -> str:
         if self.request.tolerance is not None and self.request.tolerance != tolerance_for(
@@ -265,9 +317,25 @@ class _Job:
             verdict=verdict,
             cached=False,
             needs=needs_of(runtime, out, product.files, verified_by(runtime, tools)),
+            pinned={name: array.tolist() for name, array in self.pins.items()},
             origin=self.request.origin,
         )
         write_artifact(artifact, out)
+
+
+def _with_pins(request: ConvertRequest, pins: Mapping[str, NDArray[Any]], work: Path) -> ConvertRequest:
+    """The request for the model with `pins` as constants, under the name of the original."""
+    if not pins:
+        return request
+    folder = work / "pinned"
+    folder.mkdir()
+    source = folder / request.source.name
+    structure.write_pinned(request.source, pins, source)
+    samples, calibration = (
+        [structure.without(sample, pins) for sample in sets]
+        for sets in (request.samples, request.calibration)
+    )
+    return replace(request, source=source, samples=samples, calibration=calibration)
 
 
 def _require_space(work: Path, error: ConvertError) -> None:
@@ -297,6 +365,21 @@ def _require_deterministic(info: ModelInfo) -> None:
         raise UnsupportedModel(
             f"{info.path} draws random numbers ({random[0]}): its outputs cannot be compared",
             hint="make the random values an input of the model",
+        )
+
+
+def _require_right_reference(
+    request: ConvertRequest, reference: Sequence[Tensors], tolerance: Tolerance
+) -> None:
+    """Raises UnsupportedModel where ONNX Runtime computes another answer than the one that is known."""
+    if not request.expected:
+        return
+    verdict = compare(request.expected, reference[: len(request.expected)], tolerance)
+    if verdict.reasons and not verdict.blind:
+        raise UnsupportedModel(
+            f"{request.source.name} cannot be verified: ONNX Runtime itself gives another answer than the "
+            f"one that is known to be right: {verdict.reasons[0]}",
+            hint="try another version of the model's operators, or another version of onnxruntime",
         )
 
 
@@ -335,10 +418,11 @@ def artifact_key(
             "flags": dict(cell.runtime_flags),
             "options": dict(request.options),
             "tools": {**_tool_versions(), **target.versions()},
-            "prepared": [list(LACKS.get(request.runtime, ())), list(target.rewrites)],
+            "prepared": wanted_by(request.runtime, target.rewrites),
             "samples": digest.of_samples(request.samples),
             "tolerance": tolerance.to_json(),
             "top1_outputs": list(request.top1_outputs),
+            **({"expected": digest.of_samples(request.expected)} if request.expected else {}),
             **calibration,
             **_program(request),
             **({} if request.origin is None else {"origin": dict(request.origin)}),

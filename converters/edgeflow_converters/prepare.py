@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow_converters import rewrites
 from edgeflow_converters.check import TOLERANCES, compare
 from edgeflow_converters.errors import ConverterFailed, ConvertError, UnsupportedModel
-from edgeflow_converters.expand import expanded
-from edgeflow_converters.inspect import all_nodes, standard_opset
+from edgeflow_converters.expand import LACKS, expanded
+from edgeflow_converters.inspect import all_nodes, dtype_name, standard_opset
+from edgeflow_converters.older_opset import OPSETS, older
+from edgeflow_converters.retype import FLAGS, TYPES, retyped, with_flags_as
 
 if TYPE_CHECKING:
     import onnx
@@ -25,6 +29,31 @@ if TYPE_CHECKING:
     from edgeflow_converters.tensors import Tensors
 
 MIN_OPSET = 13
+MAX_IR_VERSION = 10
+"""ONNX's tools write the newest, which the ONNX Runtime inside of pnnx does not read; nothing here needs
+it."""
+
+
+def wanted_by(runtime: str, rewrite_names: Sequence[str]) -> dict[str, Any]:
+    """How a model is prepared for `runtime`, as JSON: the part of a runner's spec, and of an artifact's key,
+    that says so."""
+    return {
+        "expand": list(LACKS.get(runtime, ())),
+        "types": [dict(way) for way in TYPES.get(runtime, ())],
+        "flags": FLAGS.get(runtime),
+        "opset": OPSETS.get(runtime),
+        "rewrites": list(rewrite_names),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What preparing has to say: notes on what was done or given up, how many nanoseconds of it went into
+    running and comparing what the steps made, and the types of the model's inputs now."""
+
+    notes: tuple[str, ...]
+    trial_ns: int
+    input_dtypes: Mapping[str, str]
 
 
 def prepare(
@@ -36,13 +65,16 @@ def prepare(
     reference: Sequence[Tensors],
     simplify: bool,
     expand: Sequence[str] = (),
+    types: Sequence[Mapping[str, str]] = (),
+    flags: str | None = None,
+    opset: int | None = None,
     rewrite_names: Sequence[str],
-) -> tuple[list[str], int]:
-    """Write the prepared model of `source` to `out`; returns notes on what was done or given up, and how many
-    nanoseconds of it went into running and comparing what the steps made.
+) -> Prepared:
+    """Write the prepared model of `source` to `out`.
 
-    `reference` holds the source's outputs for `samples`; `expand` names operators to write out. Raises
-    ConverterFailed if even the pinned model does not reproduce them.
+    `reference` holds the source's outputs for `samples`; `expand` names operators to write out; `types` and
+    `flags` say what stands for types of numbers (retype.py), `opset` which operator set is wanted at most
+    (older_opset.py). Raises ConverterFailed if even the pinned model does not reproduce the reference.
     """
     import onnx
 
@@ -63,16 +95,28 @@ def prepare(
         steps.append((f"opset upgrade {standard_opset(model)} -> {MIN_OPSET}", upgrade_opset))
     if expand:  # before simplifying, which folds what the bodies compute of shapes
         steps.append(("operators that the runtime lacks written out", lambda model: expanded(model, expand)))
+    if flags:
+        steps.append((f"bool inputs and outputs as {flags}", lambda model: with_flags_as(model, flags)))
     if simplify:
         steps.append(("simplification by onnxsim", simplified))
     steps.append(("constants as initializers", lift_constants))
+    for way in types:
+        steps.append((_retyping(way), partial(retyped, types=way)))
     for name in rewrite_names:
         steps.append((f"rewrite {name}", rewrites.get(name)))
+    if opset is not None:
+        steps.append((f"opset {opset}, or the next that has it", lambda model: older(model, opset)))
     for what, step in steps:
         model = _attempt(what, step, model, trial, notes)
     drop_unused_initializers(model)
+    model.ir_version = min(model.ir_version, MAX_IR_VERSION)
     onnx.save(model, out)
-    return notes, trial.spent_ns
+    dtypes = {value.name: dtype_name(value.type.tensor_type.elem_type) for value in model.graph.input}
+    return Prepared(tuple(notes), trial.spent_ns, dtypes)
+
+
+def _retyping(types: Mapping[str, str]) -> str:
+    return f"{', '.join(types)} as {', '.join(sorted(set(types.values())))}"
 
 
 def drop_initializers_from_inputs(model: onnx.ModelProto) -> None:
@@ -211,7 +255,11 @@ class _Trial:
         try:
             onnx.save(model, self._path)
             session = Session(self._path, optimise=False)
-            outputs = [session.run(sample) for sample in self._samples]
+            dtypes = {value.name: dtype_name(value.type.tensor_type.elem_type) for value in model.graph.input}
+            outputs = [
+                session.run({name: sample[name].astype(dtype) for name, dtype in dtypes.items()})
+                for sample in self._samples
+            ]
         except ConvertError as error:
             return error.message
         finally:
@@ -243,6 +291,8 @@ def _attempt(
         return before
     if after == before:
         return before
+    if not after.graph.node:
+        return before  # constants are left: converters want a graph
     problem = trial.problem(after)
     if problem:
         notes.append(f"{what} was left out, it changed the outputs: {problem}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgeflow_converters import digest
 from edgeflow_converters.arrays import load_sets, save_sets
 from edgeflow_converters.cache import Cache
+from edgeflow_converters.errors import ConverterFailed, ConverterTimeout, UnsupportedModel
 from edgeflow_converters.runners import process
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def reference_outputs(
 ) -> list[dict[str, NDArray[Any]]]:
     """The original model's outputs for each sample, by ONNX name. Cached by content.
 
-    Raises UnsupportedModel if ONNX Runtime cannot load the model, ConverterFailed if it cannot run it.
+    Raises UnsupportedModel if ONNX Runtime cannot load or run the model, ConverterTimeout.
     """
     key = digest.of_json(
         {
@@ -52,7 +53,16 @@ def reference_outputs(
                     "result": str(folder / _FILE),
                 }
                 what = f"ONNX Runtime, running {source.name} for reference,"
-                process.call("onnxruntime", spec, what=what, cwd=work, timeout_s=timeout_s)
+                try:
+                    process.call("onnxruntime", spec, what=what, cwd=work, timeout_s=timeout_s)
+                except ConverterTimeout:
+                    raise
+                except ConverterFailed as error:
+                    raise UnsupportedModel(
+                        f"{source.name} cannot be verified: {error.message}",
+                        hint="products are compared with ONNX Runtime's answer: run the model there first",
+                        log=error.log,
+                    ) from error
 
         found = cache.build("reference", key, fill)
     return load_sets(found / _FILE)

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import json
 import threading
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+import edgeflow_converters
 from edgeflow_converters import digest
 from edgeflow_converters.cache import unwritable
 from edgeflow_converters.coverage.case import Ask, Case, Outcome
 from edgeflow_converters.coverage.judge import LIMITS
-from edgeflow_converters.expand import LACKS
-from edgeflow_converters.pipeline import CONVERTER_VERSION
 from edgeflow_converters.targets import get_target
 
 _TOOLS = ("onnx", "onnxsim", "onnxruntime")
@@ -76,18 +76,23 @@ class Book:
             {
                 "case": case.digest,
                 "ask": [ask.runtime, ask.precision, ask.bare],
-                "versions": self._shared(ask),
+                "versions": self._shared(ask.runtime),
+                "own": None if ask.bare else _own_code(),
                 "limit": LIMITS[ask.precision],
             }
         )
 
-    def _shared(self, ask: Ask) -> str:
+    def _shared(self, runtime: str) -> str:
         """The part of the key that all cases of a runtime have in common."""
         with self._lock:
-            if ask.runtime not in self._versions:
-                rewrites = get_target(ask.runtime, self._tools_root).rewrites
-                preparing = [list(LACKS.get(ask.runtime, ())), list(rewrites)]
-                self._versions[ask.runtime] = digest.of_json(
-                    [CONVERTER_VERSION, preparing, self.versions(ask.runtime)]
-                )
-            return self._versions[ask.runtime]
+            if runtime not in self._versions:
+                self._versions[runtime] = digest.of_json(self.versions(runtime))
+            return self._versions[runtime]
+
+
+@cache
+def _own_code() -> str:
+    """The hash of this package: whatever changes in it may change an outcome."""
+    folder = Path(edgeflow_converters.__file__).parent
+    files = sorted(path for path in folder.rglob("*.py"))
+    return digest.of_json({str(path.relative_to(folder)): digest.of_file(path) for path in files})

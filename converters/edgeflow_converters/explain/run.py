@@ -19,13 +19,13 @@ from edgeflow_converters.base import Converter, ConvertRequest, ProgressFn
 from edgeflow_converters.cache import Cache
 from edgeflow_converters.check import Verdict
 from edgeflow_converters.errors import ConverterFailed, UnsupportedModel
-from edgeflow_converters.expand import LACKS
 from edgeflow_converters.explain import explanation as kinds
 from edgeflow_converters.explain.bench import Bench
 from edgeflow_converters.explain.explanation import Explanation, Point
 from edgeflow_converters.explain.graph import TensorGraph, source_lines
 from edgeflow_converters.explain.search import Found, first_disagreeing
 from edgeflow_converters.inspect_cache import inspect_cached
+from edgeflow_converters.prepare import wanted_by
 from edgeflow_converters.reference import reference_outputs
 from edgeflow_converters.runners import process
 from edgeflow_converters.shapes import pinned_shapes
@@ -67,7 +67,7 @@ def explain(
         request.source, info.sha256, request.samples, cache, timeout_s=request.timeout_s
     )
     with cache.workspace() as work:
-        graph = _tensors(request, _prepared(request, shapes, reference, target, work, progress), work)
+        graph = tensors_of(request, _prepared(request, shapes, reference, target, work, progress), work)
         bench = Bench(request, graph, work)
         progress("explain: the whole model")
         whole = bench.verdicts_of(target, graph.up_to(graph.outputs), request)
@@ -125,15 +125,15 @@ def _prepared(
         "samples": str(work / "samples.npz"),
         "reference": str(work / "reference.npz"),
         "simplify": True,
-        "expand": list(LACKS.get(target.name, ())),
-        "rewrites": list(target.rewrites),
+        **wanted_by(request.runtime, target.rewrites),
     }
     what = f"preparing {request.source.name}"
     process.call("prepare", spec, what=what, cwd=work, timeout_s=request.timeout_s)
     return prepared
 
 
-def _tensors(request: ConvertRequest, prepared: Path, work: Path) -> TensorGraph:
+def tensors_of(request: ConvertRequest, prepared: Path, work: Path) -> TensorGraph:
+    """The prepared model as a graph, with the facts of its tensors on the first sample."""
     import onnx
 
     save_sets(work / "one.npz", request.samples[:1])

@@ -44,6 +44,15 @@ class GraphView:
         weights = {name: tuple(tensor.dims) for name, tensor in self._initializers.items()}
         return inferred_shapes(self.model) | weights
 
+    def is_float32(self, name: str) -> bool:
+        """Whether the value is known to be of float32."""
+        import onnx
+
+        constant = self._initializers.get(name)
+        known = self.types.get(name)
+        kind = constant.data_type if constant is not None else known.elem_type if known is not None else 0
+        return bool(kind == onnx.TensorProto.FLOAT)
+
     def fresh(self, stem: str) -> str:
         """A value name that the graph does not have yet."""
         number = 0
@@ -54,11 +63,17 @@ class GraphView:
 
     def add_constant(self, stem: str, array: NDArray[Any]) -> str:
         """Store `array` as an initializer and return its name."""
+        name = self.fresh(stem)
+        self.keep_constant(name, array)
+        return name
+
+    def keep_constant(self, name: str, array: NDArray[Any]) -> None:
+        """Store `array` as the initializer `name`, which the graph does not have yet."""
         from onnx import numpy_helper
 
-        name = self.fresh(stem)
         self.graph.initializer.append(numpy_helper.from_array(array, name))
-        return name
+        self._initializers[name] = self.graph.initializer[-1]
+        self._taken.add(name)
 
     def replace(self, old: Iterable[onnx.NodeProto], new: Iterable[onnx.NodeProto]) -> None:
         """Put `new` where the first of `old` stood. The caller keeps the order topological."""
@@ -91,6 +106,23 @@ def node_by_node(model: onnx.ModelProto, rule: Rule) -> onnx.ModelProto:
     del model.graph.node[:]
     model.graph.node.extend(copies)
     return model
+
+
+_AXES_AS_INPUT = 18
+"""The opset since which ReduceMean takes its axes as an input."""
+
+
+def mean_over(
+    view: GraphView, value: str, axes: Sequence[int], out: str, opset: int, *, keepdims: int = 1
+) -> onnx.NodeProto:
+    """A ReduceMean in the form of `opset`."""
+    import numpy as np
+    import onnx
+
+    if opset < _AXES_AS_INPUT:
+        return onnx.helper.make_node("ReduceMean", [value], [out], axes=list(axes), keepdims=keepdims)
+    given = view.add_constant("axes", np.array(axes))
+    return onnx.helper.make_node("ReduceMean", [value, given], [out], keepdims=keepdims)
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

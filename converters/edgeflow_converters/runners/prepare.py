@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from edgeflow_converters.arrays import load_sets
@@ -11,7 +12,7 @@ from edgeflow_converters.runners.process import Json, serve
 
 
 def work(spec: Json) -> Json:
-    notes, trial_ns = prepare(
+    prepared = prepare(
         Path(spec["source"]),
         Path(spec["out"]),
         shapes={name: tuple(shape) for name, shape in spec["shapes"].items()},
@@ -19,9 +20,12 @@ def work(spec: Json) -> Json:
         reference=load_sets(Path(spec["reference"])),
         simplify=spec["simplify"],
         expand=spec["expand"],
+        types=spec["types"],
+        flags=spec["flags"],
+        opset=spec["opset"],
         rewrite_names=spec["rewrites"],
     )
-    return {"notes": notes, "trial_ns": trial_ns}
+    return asdict(prepared)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,15 @@ class MnnConverter:
     """ONNX to .mnn. MNN keeps the names and the layout of the source."""
 
     name = "mnn"
-    rewrites: tuple[str, ...] = ("explicit_strides", "rms_normalization_as_arithmetic")
+    rewrites: tuple[str, ...] = (
+        "explicit_axes",
+        "variadic_as_binary",
+        "explicit_pad",
+        "explicit_strides",
+        "less_as_greater",
+        "norms_of_computed_scale",
+        "rms_normalization_as_arithmetic",
+    )
 
     def __init__(self, tools_root: Path) -> None:
         self._tools_root = tools_root

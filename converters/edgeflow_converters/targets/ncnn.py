@@ -26,6 +26,12 @@ from edgeflow_converters.tensors import TensorSpec
 
 _PARAM, _BIN = "model.param", "model.bin"
 _MAX_MAT_DIMS = 4
+_COMPUTES = "float32"
+"""Whatever a model's numbers are: whole ones are exact in it up to 2^24."""
+_PNNX_TYPES = {
+    "float32": "f32", "int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8", "uint16": "u16",
+    "uint8": "u8", "bool": "bool",
+}  # fmt: skip
 
 
 class NcnnConverter:
@@ -35,7 +41,12 @@ class NcnnConverter:
     rewrites: tuple[str, ...] = (
         "explicit_padding",
         "average_pool_of_padded",
-        "equal_as_arithmetic",
+        "booleans_as_arithmetic",
+        "explicit_axes",
+        "variadic_as_binary",
+        "explicit_pad",
+        "reduce_sum_as_mean",
+        "norms_of_computed_scale",
         "split_fused_heads",
         "single_step_lstm",
         "state_batch_first",
@@ -78,7 +89,9 @@ class NcnnConverter:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         shutil.copyfile(request.source, work / "model.onnx")
-        shapes = ",".join(f"{list(port.shape)}f32".replace(" ", "") for port in info.inputs)
+        shapes = ",".join(
+            f"{list(port.shape)}{_PNNX_TYPES[port.dtype]}".replace(" ", "") for port in info.inputs
+        )
         argv = [
             str(pnnx), "model.onnx", f"inputshape={shapes}",
             "fp16=0",  # its default is 1; ncnn_weights.py says why we store half-precision weights ourselves
@@ -229,10 +242,10 @@ def _input_spec(port: PortInfo, runtime_name: str, batch_axis: int | None) -> Te
         raise UnsupportedModel(
             f"ncnn tensors have up to {_MAX_MAT_DIMS} axes; input {port.name!r} is {list(shape)}"
         )
-    return TensorSpec(port.name, port.dtype, shape, runtime_name, runtime_shape or (1,))
+    return TensorSpec(port.name, _COMPUTES, shape, runtime_name, runtime_shape or (1,))
 
 
 def _output_spec(port: PortInfo, runtime_name: str) -> TensorSpec:
     # ncnn gives an output's values in the model's order, with or without an axis of one: a reshape maps it.
     shape = tuple(dim for dim in port.shape if isinstance(dim, int))
-    return TensorSpec(port.name, port.dtype, shape, runtime_name, shape)
+    return TensorSpec(port.name, _COMPUTES, shape, runtime_name, shape)

@@ -7,7 +7,7 @@ fp16 and int8 does not load or is wrong, so it is not used.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product as combinations
@@ -41,6 +41,9 @@ class TfliteConverter:
     name = "tflite"
     rewrites: tuple[str, ...] = (
         "concat_of_constant_as_pad",
+        "explicit_pad",
+        "variadic_as_binary",
+        "norms_of_computed_scale",
         "average_pool_of_padded",
         "rms_normalization_as_arithmetic",
     )
@@ -146,8 +149,10 @@ class TfliteConverter:
         self, request: ConvertRequest, info: ModelInfo, ports: dict[str, Any], single: Path, work: Path
     ) -> Ports:
         """How the tensors lie in the .tflite. Where shapes leave a choice, the values decide."""
+        images = tflite_layouts.images(request.source)
+        kept = {port.name for port in info.inputs} - images  # as the engine was told
         sides = [
-            [_possible(port, found) for port, found in _paired(mine, ports[side], ports["keys"])]
+            [_possible(port, found, kept) for port, found in _paired(mine, ports[side], ports["keys"])]
             for mine, side in ((info.inputs, "inputs"), (info.outputs, "outputs"))
         ]
         split = len(info.inputs)
@@ -272,13 +277,16 @@ def _paired(
     return list(zip(mine, theirs, strict=True))
 
 
-def _possible(port: PortInfo, found: dict[str, Any]) -> list[TensorSpec]:
-    """What the tensor can be, the likelier first. Raises UnsupportedModel if it cannot be the model's."""
+def _possible(port: PortInfo, found: dict[str, Any], kept: Collection[str]) -> list[TensorSpec]:
+    """What the tensor can be, the likelier first; one of `kept` has the axes of the model, if these fit.
+    Raises UnsupportedModel if it cannot be the model's."""
     if -1 in found["shape"]:
         raise ConverterFailed(f"tensor {found['name']!r} of the .tflite has a free axis: {found['shape']}")
     shape = tuple(size for size in port.shape if isinstance(size, int))
     perms = tflite_layouts.candidates(port.name, shape, found["shape"])
     runtime_shape = tuple(found["shape"])
+    if port.name in kept and None in perms:
+        perms = [None]
     return [
         TensorSpec(port.name, found["dtype"], shape, found["name"], runtime_shape, perm) for perm in perms
     ]

@@ -52,6 +52,8 @@ def candidates(name: str, shape: Sequence[int], runtime_shape: Sequence[int]) ->
     UnsupportedModel if neither layout fits.
     """
     rank = len(shape)
+    if not shape and all(size == 1 for size in runtime_shape):
+        return [None]  # a number alone, however it is wrapped
     perms: list[Perm | None] = [None]
     if rank >= 3:
         perms.insert(0, (0, *range(2, rank), 1))

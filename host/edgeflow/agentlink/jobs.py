@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeflow.agentlink.session import Calls, ProgressFn, Reply
 from edgeflow.bench.energy import EnergyRun, PowerSource
+from edgeflow.converter_errors import converter_errors
 from edgeflow.errors import AgentError
 from edgeflow_agent import wire
 from edgeflow_agent.backends.base import REGISTRY
@@ -110,16 +111,25 @@ def prepare(
     session.call("job.prepare", params, runtime=backend)
 
 
+def _wired(artifact: Artifact, sample: Tensors, set_index: int) -> list[wire.Tensor]:
+    """An input set as the product takes it. Raises UsageError where it holds another value than the product
+    is pinned to."""
+    from edgeflow_converters.structure import require_pinned
+
+    with converter_errors():
+        require_pinned(artifact.pinned, sample)
+    return [
+        wire_tensor(tensor.runtime_name, tensor.to_runtime(sample[tensor.name]), set_index)
+        for tensor in artifact.inputs
+    ]
+
+
 def infer(session: Calls, spec: JobSpec, artifact: Artifact, samples: Sequence[Tensors]) -> list[Tensors]:
     """Runs each input set once on the device; outputs in the source model's names and layouts.
 
     Raises AgentError when the device's outputs are not those of the artifact in name or size.
     """
-    tensors = [
-        wire_tensor(tensor.runtime_name, tensor.to_runtime(sample[tensor.name]), set_index)
-        for set_index, sample in enumerate(samples)
-        for tensor in artifact.inputs
-    ]
+    tensors = [tensor for index, sample in enumerate(samples) for tensor in _wired(artifact, sample, index)]
     reply = _run(session, "infer", spec, {}, tensors, limit_s=_LOAD_ALLOWANCE_S + 60.0 * len(samples))
     by_key = {(tensor.set, tensor.name): tensor for tensor in reply.tensors}
     outputs: list[Tensors] = []
@@ -150,10 +160,7 @@ def bench(
     on_progress: ProgressFn | None = None,
 ) -> BenchOutcome:
     """Measures one input set by the plan, in a fresh worker process."""
-    tensors = [
-        wire_tensor(tensor.runtime_name, tensor.to_runtime(sample[tensor.name]), 0)
-        for tensor in artifact.inputs
-    ]
+    tensors = _wired(artifact, sample, 0)
     budget_s = (plan.budget_ns + plan.warmup_min_ns) / 1e9
     # A slow device takes its minimum of samples even past the budget: leave room for that.
     limit_s = _LOAD_ALLOWANCE_S + 4 * budget_s
@@ -177,10 +184,7 @@ def bench(
 
 def memory(session: Calls, spec: JobSpec, artifact: Artifact, sample: Tensors) -> MemoryOutcome:
     """Measures RSS by steps in a worker of its own, so that no timing disturbs it nor is disturbed."""
-    tensors = [
-        wire_tensor(tensor.runtime_name, tensor.to_runtime(sample[tensor.name]), 0)
-        for tensor in artifact.inputs
-    ]
+    tensors = _wired(artifact, sample, 0)
     result = _run(
         session, "memory", spec, {"runs": _MEMORY_RUNS}, tensors, limit_s=_LOAD_ALLOWANCE_S + 180.0
     ).result
@@ -202,10 +206,7 @@ def energy(
     on_progress: ProgressFn | None = None,
 ) -> EnergyRun:
     """Reads the device's power sources idle, in a loop of inferences, and idle again."""
-    tensors = [
-        wire_tensor(tensor.runtime_name, tensor.to_runtime(sample[tensor.name]), 0)
-        for tensor in artifact.inputs
-    ]
+    tensors = _wired(artifact, sample, 0)
     limit_s = _LOAD_ALLOWANCE_S + plan.longest_s
     return energy_run_of(
         _run(session, "energy", spec, plan.to_wire(), tensors, limit_s=limit_s, on_progress=on_progress)

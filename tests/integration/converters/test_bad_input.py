@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 import processes
 from edgeflow_converters import errors
 from edgeflow_converters.base import ConvertRequest
+from edgeflow_converters.errors import UnsupportedModel
 from edgeflow_converters.pipeline import convert
 from edgeflow_converters.tools import PNNX_VERSION
 
@@ -270,3 +271,46 @@ def test_a_full_cache_folder(model: Path, cache: Path) -> None:
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert "no space left in the cache folder" in done.stdout, done.stderr
     assert not list(cache.glob("tmp/*"))
+
+
+def test_a_reference_that_is_known_to_be_wrong_verifies_nothing(tmp_path: Path, tools_root: Path) -> None:
+    x = np.array([[1, -2, 3]], "f4")
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "known",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(made, tmp_path / "model.onnx")
+    for right, agrees in ((np.maximum(x, 0), True), (np.abs(x), False)):
+        request = ConvertRequest(
+            tmp_path / "model.onnx", "onnxruntime", "fp32", {}, [{"x": x}], expected=[{"y": right}]
+        )
+        if agrees:
+            artifact = convert(request, tmp_path / "cache", lambda phase: None, tools_root=tools_root)
+            assert artifact.verdict.passed
+            continue
+        with pytest.raises(UnsupportedModel, match="another answer than the one that is known to be right"):
+            convert(request, tmp_path / "cache", lambda phase: None, tools_root=tools_root)
+
+
+def test_a_setting_among_the_inputs_is_a_constant_of_the_product(tmp_path: Path, tools_root: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Reshape", ["r", "shape"], ["y"])],
+        "set",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 6]),
+            helper.make_tensor_value_info("shape", TensorProto.INT64, [2]),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3, 2])],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(made, tmp_path / "model.onnx")
+    random = np.random.default_rng(0)
+    samples = [{"x": random.normal(size=(1, 6)).astype("f4"), "shape": np.array([3, 2])} for _ in range(2)]
+    request = ConvertRequest(tmp_path / "model.onnx", "ncnn", "fp32", {}, samples)
+    artifact = convert(request, tmp_path / "cache", lambda phase: None, tools_root=tools_root)
+    assert artifact.pinned == {"shape": [3, 2]}
+    assert [spec.name for spec in artifact.inputs] == ["x"]
+    assert "input 'shape' is the constant [3, 2]" in artifact.notes

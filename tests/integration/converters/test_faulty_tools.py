@@ -85,7 +85,7 @@ def unprepared(monkeypatch: pytest.MonkeyPatch) -> None:
     def once(job: Any, folder: Path, simplify: bool) -> tuple[Path, list[str]]:
         if not simplify:
             raise ConverterFailed("the first variant's failure is the one that counts")
-        return job.request.source, []
+        return job.request, []
 
     monkeypatch.setattr(pipeline._Job, "_prepare", once)
 

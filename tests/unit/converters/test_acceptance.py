@@ -190,7 +190,7 @@ DECLINED: dict[str, tuple[Callable[[], onnx.ModelProto], str, tuple[str, ...]]] 
     ),
     "float64": (lambda: arithmetic(TensorProto.DOUBLE), "Add node 'the Add'", ("ncnn", "tflite")),
     "bfloat16": (lambda: arithmetic(TensorProto.BFLOAT16), "Add node 'the Add'", ("ncnn", "tflite")),
-    "uint16": (lambda: arithmetic(TensorProto.UINT16), "Add node 'the Add'", ("ncnn",)),
+    "uint32": (lambda: arithmetic(TensorProto.UINT32), "Add node 'the Add'", ("ncnn",)),
     "an input of float64": (
         lambda: model([one("Exp", "x")], inputs=[value("x", TensorProto.DOUBLE)],
                       outputs=[value("y", TensorProto.DOUBLE)]),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeflow_converters.coverage import suites
+from edgeflow_converters.coverage import book, suites
 from edgeflow_converters.coverage.book import Book
 from edgeflow_converters.coverage.case import AGREES, DECLINED, FAILED, WRONG, Ask, Case, Outcome
 from edgeflow_converters.coverage.judge import compared
@@ -76,8 +76,8 @@ def test_a_book_tells_what_it_was_told(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "book.jsonl"
     outcome = Outcome(WRONG, "it is off", "", 0.25, 1.5)
     Book(path, "suite", tmp_path).add(case("a"), NCNN, outcome)
-    with path.open("a") as book:
-        book.write('{"suite": "suite", "case": "b", "key')  # a run that was killed
+    with path.open("a") as stream:
+        stream.write('{"suite": "suite", "case": "b", "key')  # a run that was killed
     again = Book(path, "suite", tmp_path)
     assert again.find(case("a"), NCNN) == outcome
     assert again.find(case("b"), NCNN) is None
@@ -90,11 +90,15 @@ def test_a_book_tells_what_it_was_told(tmp_path: Path) -> None:
 def test_what_was_asked_of_other_versions_counts_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgeflow_converters.targets.ncnn import NcnnConverter
-
-    Book(tmp_path / "book", "suite", tmp_path).add(case("a"), NCNN, Outcome(AGREES))
-    monkeypatch.setattr(NcnnConverter, "rewrites", ("explicit_padding",))
-    assert Book(tmp_path / "book", "suite", tmp_path).find(case("a"), NCNN) is None
+    first = Book(tmp_path / "book", "suite", tmp_path)
+    for ask in (NCNN, BARE):
+        first.add(case("a"), ask, Outcome(AGREES))
+    monkeypatch.setattr(book, "_own_code", lambda: "another")
+    own = Book(tmp_path / "book", "suite", tmp_path)
+    assert own.find(case("a"), NCNN) is None
+    assert own.find(case("a"), BARE) == Outcome(AGREES)  # in which nothing of ours takes part
+    monkeypatch.setattr(Book, "versions", lambda self, runtime: {"ncnn": "another"})
+    assert Book(tmp_path / "book", "suite", tmp_path).find(case("a"), BARE) is None
 
 
 def test_a_table_counts_and_names_what_the_bare_tool_alone_gets_right() -> None:

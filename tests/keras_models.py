@@ -105,7 +105,7 @@ def main(folder: str) -> None:
         drawn = rng.standard_normal(weight.shape) * 0.3
         weight.assign(np.abs(drawn) + 0.5 if "variance" in weight.name else drawn)
     image = rng.standard_normal((1, 9, 12, 3)).astype("f4")
-    np.savez(folder + "/all.npz", image, *map(np.asarray, model(image, training=False)))
+    np.savez(folder + "/all.npz", image, *map(np.asarray, model.predict_on_batch(image)))
     model.save(folder + "/all.keras")
     Path(folder, "names.json").write_text(json.dumps([f"{name}_out" for name in cases]))
 

@@ -237,7 +237,7 @@ def run(model: Any, samples: Path, result: Path) -> None:
     results = []
     for tensors in load_sets(samples):
         fed = [np.asarray(tensors[tensor.name], tensor.dtype) for tensor in model.inputs]
-        given = model(fed if len(fed) > 1 else fed[0], training=False)
+        given = model.predict_on_batch(fed if len(fed) > 1 else fed[0])  # compiled once, as a whole
         given = list(given.values()) if isinstance(given, dict) else given
         made = list(given) if isinstance(given, (list, tuple)) else [given]
         results.append({name: np.asarray(value) for name, value in zip(names, made, strict=True)})

@@ -47,7 +47,7 @@ ShapeOption = Annotated[
     typer.Option(
         "--shape",
         metavar="[NAME=]1x3x224x224",
-        help="An input's shape, of a PyTorch or Paddle model without a recipe.",
+        help="An input's shape, of a PyTorch, Paddle or Keras model without a recipe.",
     ),
 ]
 DeviceOption = Annotated[

@@ -104,7 +104,7 @@ def test_a_cut_hdf5_file_is_damaged(
 ) -> None:
     content = (written / name).read_bytes()
     (tmp_path / name).write_bytes(content[: keep if isinstance(keep, int) else int(len(content) * keep)])
-    with pytest.raises(UnsupportedModel, match=r"two\.h5: it is damaged: .*truncated"):
+    with pytest.raises(UnsupportedModel, match=r"two\.h5: it is damaged: "):
         imported(tmp_path / name, tools_root, left=(1, 7, 6, 2))
 
 

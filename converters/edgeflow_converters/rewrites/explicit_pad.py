@@ -29,22 +29,21 @@ def _explicit(view: GraphView, node: onnx.NodeProto) -> list[onnx.NodeProto] | N
     if node.op_type != "Pad" or node.domain or len(node.input) < 2 or not view.is_float32(node.input[0]):
         return None
     shape, given = view.shapes.get(node.input[0]), view.constant(node.input[1])
-    chosen = view.constant(node.input[3]) if len(node.input) > 3 and node.input[3] else None
-    has_value = len(node.input) > 2 and bool(node.input[2])
     named = len(node.input) > 3 and bool(node.input[3])
+    chosen = view.constant(node.input[3]) if named else None
     if shape is None or given is None or (named and chosen is None):
         return None
-    if has_value and not named and not (given < 0).any():
+    mode = attributes(node).get("mode", b"constant")
+    has_value = len(node.input) > 2 and bool(node.input[2])
+    lacks_value = mode == b"constant" and not has_value
+    if not (lacks_value or named or (given < 0).any()):
         return None
     axes = range(len(shape)) if chosen is None else [int(axis) % len(shape) for axis in chosen]
     widths = np.zeros((2, len(shape)), np.int64)
     widths[:, list(axes)] = given.reshape(2, -1)
-    mode = attributes(node).get("mode", b"constant")
-    more = view.add_constant("pads", np.maximum(widths, 0).reshape(-1))
-    value = node.input[2] if has_value else view.add_constant("zero", np.zeros((), np.float32))
-    inputs = [node.input[0], more, value] if mode == b"constant" else [node.input[0], more]
-    if not has_value and mode != b"constant" and not named and not (given < 0).any():
-        return None
+    inputs = [node.input[0], view.add_constant("pads", np.maximum(widths, 0).reshape(-1))]
+    if mode == b"constant":
+        inputs.append(node.input[2] if has_value else view.add_constant("zero", np.zeros((), np.float32)))
     if not (widths < 0).any():
         return [onnx.helper.make_node("Pad", inputs, list(node.output), name=node.name, mode=mode)]
     padded = view.fresh("padded")

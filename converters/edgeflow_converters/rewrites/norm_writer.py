@@ -80,6 +80,11 @@ class _Writer:
             return
         self.add("Add", [self.add("Mul", [value, scale]), bias], self.node.output[0])
 
+    def last_axes(self) -> list[int]:
+        """From the node's axis to the last one."""
+        rank = len(self.shape)
+        return list(range(self.own.get("axis", -1) % rank, rank))
+
     def output(self, number: int) -> str | None:
         return (self.node.output[number] or None) if len(self.node.output) > number else None
 
@@ -87,9 +92,7 @@ class _Writer:
 def _layer(writer: _Writer) -> None:
     import numpy as np
 
-    rank = len(writer.shape)
-    axes = list(range(writer.own.get("axis", -1) % rank, rank))
-    unit, deviation = writer.unit(writer.node.input[0], axes, writer.output(1))
+    unit, deviation = writer.unit(writer.node.input[0], writer.last_axes(), writer.output(1))
     if (inverse := writer.output(2)) is not None:
         one = writer.view.add_constant("one", np.ones((), np.float32))
         writer.add("Div", [one, deviation], inverse)
@@ -122,9 +125,7 @@ def _batch(writer: _Writer) -> None:
 
 def _root_mean_square(writer: _Writer) -> None:
     x, scale = writer.node.input
-    rank = len(writer.shape)
-    axes = list(range(writer.own.get("axis", -1) % rank, rank))
-    root = writer.deviation(writer.mean(writer.add("Mul", [x, x]), axes))
+    root = writer.deviation(writer.mean(writer.add("Mul", [x, x]), writer.last_axes()))
     writer.scaled(writer.add("Div", [x, root]), scale, "")
 
 

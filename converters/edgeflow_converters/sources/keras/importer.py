@@ -88,6 +88,7 @@ def require_form(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-        raise ModelUnreadable(f"{path} cannot be read as Keras: it is truncated", hint=again) from error
+        told = f"{path} cannot be read as Keras: it is truncated, or no whole archive ({error})"
+        raise ModelUnreadable(told, hint=again) from error
     if broken is not None:
         raise ModelUnreadable(f"{path} cannot be read as Keras: it is damaged ({broken})", hint=again)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,17 +22,17 @@ suite's."""
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A model, one complete input set, and the outputs that the suite says are right.
+    """A model, complete input sets, and the outputs that the suite says are right for each.
 
-    `write` puts the model into a folder and returns its file. `inputs` and `expected` are None where the
+    `write` puts the model into a folder and returns its file. `inputs` and `expected` are empty where the
     suite has values that are no tensors; `digest` is the hash of all of it.
     """
 
     name: str
     digest: str
     write: Callable[[Path], Path]
-    inputs: Tensors | None
-    expected: Tensors | None
+    inputs: Sequence[Tensors]
+    expected: Sequence[Tensors]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -54,14 +54,14 @@ def _judged(case: Case, ask: Ask, work: Path, tools_root: Path, limit_s: float) 
     try:
         source = case.write(work)
         inspect_model(source)
-        if case.inputs is None or case.expected is None:
+        if not case.inputs:
             raise UnsupportedModel(
                 f"{case.name} takes or gives values that are no tensors (sequences, optionals)"
             )
-        shapes = {name: tuple(array.shape) for name, array in case.inputs.items()}
+        shapes = {name: tuple(array.shape) for name, array in case.inputs[0].items()}
         request = ConvertRequest(
-            source, ask.runtime, ask.precision, shapes, [case.inputs], timeout_s=limit_s,
-            calibration=[case.inputs] if ask.precision == "int8" else (), expected=[case.expected],
+            source, ask.runtime, ask.precision, shapes, case.inputs, timeout_s=limit_s,
+            calibration=case.inputs if ask.precision == "int8" else (), expected=case.expected,
         )  # fmt: skip
         got = (_bare if ask.bare else _ours)(request, work, tools_root)
     except _ENDS_IT:
@@ -72,10 +72,10 @@ def _judged(case: Case, ask: Ask, work: Path, tools_root: Path, limit_s: float) 
         return Outcome(DECLINED, error.message, type(error).__name__)
     except Exception as error:  # whatever it is, it is this case's, and the next one is to be asked
         return Outcome(FAILED, f"{type(error).__name__}: {error}"[:300], "Exception")
-    return compared(case.expected, got, LIMITS[ask.precision])
+    return _worst(compared(*pair, LIMITS[ask.precision]) for pair in zip(case.expected, got, strict=True))
 
 
-def _ours(request: ConvertRequest, work: Path, tools_root: Path) -> Tensors:
+def _ours(request: ConvertRequest, work: Path, tools_root: Path) -> Sequence[Tensors]:
     """As a user gets it: the outputs of the artifact that convert() handed out."""
 
     def made(request: ConvertRequest) -> Artifact:
@@ -83,7 +83,7 @@ def _ours(request: ConvertRequest, work: Path, tools_root: Path) -> Tensors:
 
     try:
         artifact = made(request)
-    except Unverifiable:  # the suite's one input set has a result that says nothing: all zeros, say
+    except Unverifiable:  # the suite's inputs have a result that says nothing: all zeros, say
         artifact = made(replace(request, samples=[*request.samples, _shuffled(request.samples[0])]))
     return _outputs(request, _product(artifact), artifact.path, work, tools_root)
 
@@ -99,7 +99,7 @@ def _shuffled(inputs: Tensors) -> Tensors:
     }
 
 
-def _bare(request: ConvertRequest, work: Path, tools_root: Path) -> Tensors:
+def _bare(request: ConvertRequest, work: Path, tools_root: Path) -> Sequence[Tensors]:
     precision.lookup(request.runtime, request.precision)
     out = work / "bare"
     out.mkdir()
@@ -111,13 +111,13 @@ def _bare(request: ConvertRequest, work: Path, tools_root: Path) -> Tensors:
 
 def _outputs(
     request: ConvertRequest, product: Product, folder: Path, work: Path, tools_root: Path
-) -> Tensors:
+) -> Sequence[Tensors]:
     again = work / "again"
     again.mkdir()
     save_sets(again / "samples.npz", request.samples)
     target = get_target(request.runtime, tools_root)
     target.run(product, folder, again / "samples.npz", again / "outputs.npz", again, request.timeout_s)
-    return load_sets(again / "outputs.npz")[0]
+    return load_sets(again / "outputs.npz")
 
 
 def _product(artifact: Artifact) -> Product:
@@ -130,6 +130,13 @@ def _product(artifact: Artifact) -> Product:
         artifact.compute_dtype,
         artifact.tools,
     )
+
+
+def _worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """Of the input sets of one case: the first that is wrong, else the one that is farthest off."""
+    told = list(outcomes)
+    wrong = next((outcome for outcome in told if outcome.state == WRONG), None)
+    return wrong or max(told, key=lambda outcome: outcome.rel_err_max)
 
 
 def compared(expected: Tensors, got: Tensors, limit: float) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,9 @@ def cases(suite: str) -> list[Case]:
     """The cases of a suite by its name, or of the folder of that path, by name.
 
     `onnx-node`: ONNX's backend tests of one node each. `onnx-small`: the small graphs that the onnx package
-    carries. A folder: each of its folders holds model.onnx, and test_data_set_0 with input_*.pb and
-    output_*.pb, the way ONNX stores its own. Raises UnknownTarget, and ModelUnreadable for a folder without
-    any.
+    carries. A folder: each of its folders holds model.onnx, and test_data_set_0 (_1, …) with input_*.pb
+    and output_*.pb, the way ONNX stores its own. Raises UnknownTarget, and ModelUnreadable for a folder
+    without any.
     """
     if suite == "onnx-node":
         found = list(_node_cases())
@@ -42,7 +42,8 @@ def cases(suite: str) -> list[Case]:
             )
     else:
         raise UnknownTarget(
-            f"there is no suite {suite!r}", hint="suites: onnx-node, onnx-small, or a folder of cases"
+            f"there is no suite {suite!r}",
+            hint="suites: onnx-node, onnx-small, exports33, or a folder of cases",
         )
     return sorted(found, key=lambda case: case.name)
 
@@ -58,15 +59,15 @@ def _stored_case(path: Path) -> Case:
 
     content = path.read_bytes()
     model = onnx.load_from_string(content)
-    data = path.parent / "test_data_set_0"
-    given, expected = (
-        _stored(sorted(data.glob(f"{kind}_*.pb"), key=_number)) for kind in ("input", "output")
-    )
-    return _case(path.parent.name, model, content, given, expected)
+    sets = [
+        tuple(_stored(sorted(data.glob(f"{kind}_*.pb"), key=_number)) for kind in ("input", "output"))
+        for data in sorted(path.parent.glob("test_data_set_*"), key=_number)
+    ]
+    return _case(path.parent.name, model, content, sets)
 
 
 def _number(path: Path) -> int:
-    return int(path.stem.partition("_")[2])
+    return int(path.stem.rpartition("_")[2])
 
 
 def _stored(paths: Sequence[Path]) -> list[Any]:
@@ -106,15 +107,15 @@ def _node_cases() -> Iterator[Case]:
     for each in found:
         if _EXPANDED not in each.name:
             assert each.model is not None and each.data_sets is not None  # as for all of this kind
-            given, expected = each.data_sets[0]
-            yield _case(each.name, each.model, each.model.SerializeToString(), given, expected)
+            yield _case(each.name, each.model, each.model.SerializeToString(), each.data_sets)
 
 
-def _case(
-    name: str, model: onnx.ModelProto, content: bytes, given: Sequence[Any], expected: Sequence[Any]
-) -> Case:
-    inputs = _named([value.name for value in _inputs(model)], given)
-    outputs = _named([value.name for value in model.graph.output], expected)
+def _case(name: str, model: onnx.ModelProto, content: bytes, sets: Sequence[Sequence[Sequence[Any]]]) -> Case:
+    """A case of `sets`: the values of the inputs and the right ones of the outputs, in the model's order."""
+    inputs = _all_named([value.name for value in _inputs(model)], [given for given, _ in sets])
+    outputs = _all_named([value.name for value in model.graph.output], [right for _, right in sets])
+    if not inputs or not outputs:
+        inputs, outputs = [], []
 
     def write(folder: Path) -> Path:
         path = folder / f"{name}.onnx"
@@ -122,13 +123,20 @@ def _case(
         return path
 
     parts = [hashlib.sha256(content).hexdigest()]
-    parts += [digest.of_samples([tensors]) for tensors in (inputs, outputs) if tensors is not None]
+    parts += [digest.of_samples(tensors) for tensors in (inputs, outputs)]
     return Case(name, digest.of_json({"parts": parts}), write, inputs, outputs)
 
 
 def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     weights = {tensor.name for tensor in model.graph.initializer}
     return [value for value in model.graph.input if value.name not in weights]
+
+
+def _all_named(names: Sequence[str], sets: Iterable[Sequence[Any]]) -> list[Tensors]:
+    """Each set by name; none at all if one holds what is no tensor."""
+    named = [_named(names, values) for values in sets]
+    known = [tensors for tensors in named if tensors is not None]
+    return known if len(known) == len(named) else []
 
 
 def _named(names: Sequence[str], values: Sequence[Any]) -> Tensors | None:

@@ -24,9 +24,10 @@ def mnnconvert(
     library: Path, source: Path, product: Path, flags: Sequence[str], work: Path, timeout_s: float
 ) -> None:
     """ONNX to .mnn by MNN's converter. Raises ConverterFailed with its own words unless it succeeded."""
+    # Recurrent layers stay operators. By default they become loops, which a session cannot give a size.
     argv = [
         "MNNConvert", "-f", "ONNX", "--modelFile", str(source), "--MNNModel", str(product),
-        "--bizCode", "edgeflow", *flags,
+        "--bizCode", "edgeflow", "--useOriginRNNImpl", *flags,
     ]  # fmt: skip
     log = call(library, "mnnconvert", argv, product, work, timeout_s)
     if _CONVERTED not in log:

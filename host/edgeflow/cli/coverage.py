@@ -13,7 +13,7 @@ from edgeflow.errors import ConversionError, NumericsError
 def coverage(
     context: typer.Context,
     suite: Annotated[
-        str, typer.Option("--suite", "-s", help="onnx-node, onnx-small, or a folder of cases.")
+        str, typer.Option("--suite", "-s", help="onnx-node, onnx-small, exports33, or a folder of cases.")
     ] = "onnx-node",
     runtimes: Annotated[str, typer.Option("--runtimes", "-r", help="Several with commas.")] = "ncnn",
     precisions: Annotated[str, typer.Option("--precisions", "-p", help="Several with commas.")] = "fp32",
@@ -40,6 +40,7 @@ def coverage(
       edgeflow coverage --runtimes ncnn,mnn,tflite --bare
       edgeflow coverage --suite onnx-small -r onnxruntime
       edgeflow coverage -r mnn --only 'test_conv*' --json
+      edgeflow coverage --suite exports33 -r ncnn,mnn,tflite -p fp32,fp16
       edgeflow coverage --suite my-models/ -r ncnn
     """
     from edgeflow import api

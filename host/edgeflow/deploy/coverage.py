@@ -32,7 +32,7 @@ def coverage_document(
     Raises UsageError for a suite, runtime or precision that there is not, ToolMissingError as soon as a tool
     is.
     """
-    from edgeflow_converters.coverage import suites
+    from edgeflow_converters.coverage import exports33, suites
     from edgeflow_converters.coverage.book import Book
     from edgeflow_converters.coverage.case import AGREES, Ask
     from edgeflow_converters.coverage.run import Plan, matching, run
@@ -43,8 +43,13 @@ def coverage_document(
             conversion.check_target(runtime, precision)
     workspace.ensure_home()
     progress.step(f"load the suite {suite}")
+    folder = workspace.home / "coverage"
+    tools_root = workspace.tools_dir
     with converter_errors():
-        found = suites.cases(suite)
+        if suite == exports33.NAME:
+            found = exports33.cases(folder, tools_root, progress.step)
+        else:
+            found = suites.cases(suite)
     cases = matching(found, only)
     if not cases:
         raise UsageError(
@@ -57,8 +62,6 @@ def coverage_document(
         for precision in precisions
         for each in ((True, False) if bare else (False,))
     ]
-    folder = workspace.home / "coverage"
-    tools_root = workspace.tools_dir
     total = len(cases) * len(asks)
 
     def told(name: str, ask: Ask, outcome: Outcome, left: int) -> None:

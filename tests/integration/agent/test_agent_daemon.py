@@ -51,7 +51,8 @@ def kill_daemon(pid: int, run_folder: Path) -> None:
 def signal_another_thread(pid: int, number: int) -> None:
     """The kernel gives a process's signal to whichever thread takes it; here to one that is not the first."""
     threads = {int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()} - {pid}
-    # A thread that blocks the signal is none that the kernel would choose: an emulator has such a one of its own.
+    # A thread that blocks the signal is none that the kernel would choose: an emulator has such a one of its
+    # own.
     taking = [thread for thread in threads if not blocks(thread, number)]
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.tgkill(pid, min(taking), number) == 0, os.strerror(ctypes.get_errno())

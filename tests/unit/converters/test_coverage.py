@@ -69,7 +69,7 @@ def test_an_output_that_is_missing_is_wrong() -> None:
 
 
 def case(name: str, digest: str = "") -> Case:
-    return Case(name, digest or name, lambda folder: folder / "model.onnx", {}, {})
+    return Case(name, digest or name, lambda folder: folder / "model.onnx", (), ())
 
 
 def test_a_book_tells_what_it_was_told(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def _run_once(
         places = _places(model.get_input_details(), inputs)
         for spec in inputs:
             model.set_tensor(places[spec.runtime_name], spec.to_runtime(sample[spec.name]))
-        model.invoke()
+        invoke(model)
         places = _places(model.get_output_details(), outputs)
         for spec in outputs:
             array = model.get_tensor(places[spec.runtime_name])  # a copy
@@ -61,8 +61,16 @@ def _run_once(
     except ConverterFailed:
         raise
     except Exception as error:
-        raise ConverterFailed(f"LiteRT failed to run the model: {_one_line(error)}") from error
+        raise ConverterFailed(f"LiteRT does not take the samples: {_one_line(error)}") from error
     return results
+
+
+def invoke(model: Any) -> None:
+    """Runs the model on what its inputs hold. Raises ConverterFailed in LiteRT's own words."""
+    try:
+        model.invoke()
+    except Exception as error:
+        raise ConverterFailed(f"LiteRT failed to run the model: {_one_line(error)}") from error
 
 
 def _places(details: list[dict[str, Any]], specs: list[TensorSpec]) -> dict[str, int]:

@@ -46,6 +46,7 @@ class TfliteConverter:
         "norms_of_computed_scale",
         "average_pool_of_padded",
         "rms_normalization_as_arithmetic",
+        "state_of_every_run",
     )
 
     def __init__(self, tools_root: Path) -> None:

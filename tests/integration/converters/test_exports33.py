@@ -17,6 +17,8 @@ from edgeflow_converters.errors import ConverterFailed
 KEPT_BY_NO_TOOL_ALONE = {
     ("ncnn", "fp16"): ["vit-dynamo-20", "vit-torchscript-17"],
     ("mnn", "fp32"): ["bilstm-dynamo-18", "gru-torchscript-13"],
+    ("tflite", "fp32"): ["bilstm-dynamo-18"],
+    ("tflite", "int8-dynamic"): ["yolo-torchscript-17"],
 }
 
 

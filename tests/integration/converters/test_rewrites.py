@@ -287,7 +287,34 @@ def has(node: onnx.NodeProto, attribute: str) -> bool:
     return any(each.name == attribute for each in node.attribute)
 
 
+def spoken() -> onnx.ModelProto:
+    """An LSTM in both directions, whose hidden state begins as nothing and whose cell as a constant."""
+    random = np.random.default_rng(5)
+    weights = {
+        "w": random.normal(size=(2, 12, 4)) / 2,
+        "r": random.normal(size=(2, 12, 3)) / 2,
+        "b": random.normal(size=(2, 24)),
+        "c": random.normal(size=(2, 1, 3)),
+    }
+    lstm = helper.make_node(
+        "LSTM", ["x", "w", "r", "b", "", "", "c"], ["y"], hidden_size=3, direction="bidirectional"
+    )
+    graph = helper.make_graph(
+        [lstm],
+        "spoken",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [5, 1, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [5, 2, 1, 3])],
+        [numpy_helper.from_array(value.astype("f4"), name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+
+
+def begins_the_same(each: onnx.NodeProto) -> bool:
+    return each.op_type == "LSTM" and (len(each.input) < 6 or not each.input[5])
+
+
 CASES = {
+    "state_of_every_run": (spoken, begins_the_same),
     "explicit_padding": (same_padding, lambda node: has(node, "auto_pad")),
     "booleans_as_arithmetic": (masked, lambda node: node.op_type in ("Greater", "Less", "Equal", "And")),
     "explicit_axes": (full_mean, lambda node: "none" in node.input),

@@ -365,8 +365,9 @@ def seeded(name: str, examples: Any) -> Any:
 def spread(layer: Any, generator: Any) -> None:
     """Weights and scales that differ from channel to channel, so that a converter that loses one is seen."""
 
-    def normal(like: Any) -> Any:
-        return torch.randn(like.shape, generator=generator)
+    def even(like: Any) -> Any:
+        """Of mean 0 and variance 1, and none far out, which would leave few of 8 bits to the others."""
+        return (torch.rand(like.shape, generator=generator) * 2 - 1) * 3**0.5
 
     if isinstance(layer, nn.BatchNorm2d):
         layer.momentum = None  # its statistics are then all of the examples'
@@ -374,10 +375,10 @@ def spread(layer: Any, generator: Any) -> None:
         # Mostly on the side that activations pass on: cut at its middle, a signal loses a third at every
         # layer, and what the next normalization brings back is as much rounding as signal. Trained models do
         # not do that.
-        layer.bias.copy_(normal(layer.bias) * 0.1 + 1)
+        layer.bias.copy_(even(layer.bias) * 0.1 + 1)
     elif isinstance(layer, nn.Conv2d):
-        layer.weight.copy_(normal(layer.weight) * 1.4 / layer.weight[0].numel() ** 0.5)
+        layer.weight.copy_(even(layer.weight) * 1.4 / layer.weight[0].numel() ** 0.5)
     elif isinstance(layer, nn.ConvTranspose2d):
-        layer.weight.copy_(normal(layer.weight) * 1.4 / layer.weight.shape[0] ** 0.5)
+        layer.weight.copy_(even(layer.weight) * 1.4 / layer.weight.shape[0] ** 0.5)
     elif isinstance(layer, nn.Linear):
-        layer.weight.copy_(normal(layer.weight) / layer.weight[0].numel() ** 0.5)
+        layer.weight.copy_(even(layer.weight) / layer.weight[0].numel() ** 0.5)

@@ -1,4 +1,5 @@
-"""Stores a float32 .tflite as fp16, int8-dynamic or int8, by ai-edge-quantizer. Runs in its environment.
+"""Stores a float32 .tflite as fp16, int8-dynamic, int8-weights or int8, by ai-edge-quantizer. Runs in its
+environment.
 
 Spec: model, out, kind, calibration (.npz of sets by signature key, as arrays.py writes them; int8 only).
 Answer: quantized, total (numbers of operators), floating ({operator: how many compute in float32}).
@@ -45,6 +46,8 @@ def quantize(spec: dict[str, Any]) -> dict[str, Any]:
         )
     elif spec["kind"] == "int8-dynamic":
         work.load_quantization_recipe(recipe.dynamic_wi8_afp32())
+    elif spec["kind"] == "int8-weights":
+        work.load_quantization_recipe(recipe.weight_only_wi8_afp32())
     else:
         work.load_quantization_recipe(recipe.static_wi8_ai8())
         names = qtyping.TFLOperationName
@@ -59,7 +62,7 @@ def quantize(spec: dict[str, Any]) -> dict[str, Any]:
         measured = ranges(work, spec["signature"], load_sets(spec["calibration"]))
     done = work.quantize(measured, enable_progress_bar=False, enable_progress_report=False)
     done.export_model(spec["out"], overwrite=True)
-    return operators(spec["out"])
+    return operators(spec["out"], weights_alone=spec["kind"] == "int8-weights")
 
 
 def ranges(work: quantizer.Quantizer, signature: str, sets: list[dict[str, Any]]) -> dict[str, Any]:
@@ -80,8 +83,9 @@ def ranges(work: quantizer.Quantizer, signature: str, sets: list[dict[str, Any]]
     return found
 
 
-def operators(model: str) -> dict[str, Any]:
-    """How many operators of the graph read or write integers of a quantized tensor, and which do not."""
+def operators(model: str, *, weights_alone: bool) -> dict[str, Any]:
+    """How many operators of the graph read or write integers of a quantized tensor, and which do not. Of
+    `weights_alone`, those that read what such a tensor was turned into."""
     kernels = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     graph = litert.Interpreter(model, experimental_op_resolver_type=kernels)
     quantized_tensors = {
@@ -91,7 +95,11 @@ def operators(model: str) -> dict[str, Any]:
     }
     floating: dict[str, int] = {}
     quantized = 0
-    operators = [op for op in graph._get_ops_details() if op["op_name"] not in ("QUANTIZE", "DEQUANTIZE")]
+    every = graph._get_ops_details()
+    if weights_alone:
+        turned = [op for op in every if op["op_name"] == "DEQUANTIZE"]
+        quantized_tensors |= {index for op in turned for index in op["outputs"]}
+    operators = [op for op in every if op["op_name"] not in ("QUANTIZE", "DEQUANTIZE")]
     for op in operators:
         if quantized_tensors.intersection([*op["inputs"], *op["outputs"]]):
             quantized += 1

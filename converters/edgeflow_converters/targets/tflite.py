@@ -23,6 +23,7 @@ from edgeflow_converters.errors import ConverterFailed, ToolMissing, Unsupported
 from edgeflow_converters.inspect import ModelInfo, PortInfo, inspect_model
 from edgeflow_converters.runners import process
 from edgeflow_converters.targets import tflite_layouts
+from edgeflow_converters.targets.best import Maker, best_of
 from edgeflow_converters.targets.tflite_engines import DEFAULT_ENGINE, Engine, engines
 from edgeflow_converters.tensors import TensorSpec
 
@@ -30,6 +31,7 @@ _MODEL = "model.tflite"
 _RUNTIME = "ai-edge-litert"
 _INSTALL_RUNTIME = "python -m pip install ai-edge-litert"
 _SHRINKS_BELOW = 0.9
+_WEIGHTS_ALONE = "weights alone, computed in fp32"
 _MAX_TRIALS = 16
 
 Ports = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
@@ -103,21 +105,7 @@ class TfliteConverter:
             "tflite_ports", {"model": str(single)}, what="LiteRT", cwd=work, timeout_s=request.timeout_s
         )
         inputs, outputs = self._layouts(request, info, ports, single, work)
-        notes: tuple[str, ...] = ()
-        if request.precision == "fp32":
-            shutil.copyfile(single, out / _MODEL)
-        else:
-            notes = self._quantize(request, single, out / _MODEL, ports, inputs, work, progress)
-            found = process.call(
-                "tflite_ports",
-                {"model": str(out / _MODEL)},
-                what="LiteRT, loading the quantized model,",
-                cwd=work,
-                timeout_s=request.timeout_s,
-            )
-            inputs = _renamed(inputs, ports["inputs"], found["inputs"])
-            outputs = _renamed(outputs, ports["outputs"], found["outputs"])
-        return Product(
+        whole = Product(
             files={"model": _MODEL},
             inputs=inputs,
             outputs=outputs,
@@ -125,8 +113,21 @@ class TfliteConverter:
             weights_dtype=cell.weights_dtype,
             compute_dtype=cell.compute_dtype,
             tools={**self._engine(request).versions(), **self._versions_of_all()},
-            notes=notes,
         )
+        if request.precision == "fp32":
+            shutil.copyfile(single, out / _MODEL)
+            return whole
+        if request.precision != "int8-dynamic":
+            return self._quantized(request, request.precision, whole, single, ports, out, work, progress)
+
+        def maker(kind: str, product: Product) -> Maker:
+            return lambda folder: self._quantized(
+                request, kind, product, single, ports, folder, work, progress
+            )
+
+        makers = {"activations as they come": maker("int8-dynamic", whole)}
+        weights_alone = {_WEIGHTS_ALONE: maker("int8-weights", replace(whole, compute_dtype="fp32"))}
+        return best_of(self, makers, request, out, work, progress, enough=1.0, fallbacks=weights_alone)
 
     def run(
         self, product: Product, folder: Path, samples: Path, result: Path, work: Path, timeout_s: float
@@ -201,20 +202,22 @@ class TfliteConverter:
         self.run(trial, single.parent, samples, got, work, request.timeout_s)
         return compare(load_sets(expected), load_sets(got), tolerance_for("fp32")).passed
 
-    def _quantize(
+    def _quantized(
         self,
         request: ConvertRequest,
+        kind: str,
+        whole: Product,
         single: Path,
-        made: Path,
         ports: dict[str, Any],
-        inputs: tuple[TensorSpec, ...],
+        folder: Path,
         work: Path,
         progress: ProgressFn,
-    ) -> tuple[str, ...]:
-        """Writes the .tflite in the wanted precision; returns what there is to say about it."""
+    ) -> Product:
+        """`whole`, the float32 product of the file `single`, made smaller in the way `kind` into `folder`."""
         python = self._quantizer.ensure(progress)
         progress(f"quantize to {request.precision}")
-        spec: dict[str, Any] = {"model": str(single), "out": str(made), "kind": request.precision}
+        made = folder / _MODEL
+        spec: dict[str, Any] = {"model": str(single), "out": str(made), "kind": kind}
         if request.precision == "int8":
             if not ports["signature"]:
                 raise ConverterFailed("onnx2tf gave the model no signature to calibrate it by")
@@ -223,7 +226,7 @@ class TfliteConverter:
             save_sets(
                 calibration,
                 [
-                    {keys[spec.runtime_name]: spec.to_runtime(tensors[spec.name]) for spec in inputs}
+                    {keys[spec.runtime_name]: spec.to_runtime(tensors[spec.name]) for spec in whole.inputs}
                     for tensors in request.calibration
                 ],
             )
@@ -234,7 +237,19 @@ class TfliteConverter:
         )
         if not made.is_file():
             raise ConverterFailed("ai-edge-quantizer said success and wrote no model")
-        return _said(request, answer, made.stat().st_size / single.stat().st_size)
+        found = process.call(
+            "tflite_ports",
+            {"model": str(made)},
+            what="LiteRT, loading the quantized model,",
+            cwd=work,
+            timeout_s=request.timeout_s,
+        )
+        return replace(
+            whole,
+            inputs=_renamed(whole.inputs, ports["inputs"], found["inputs"]),
+            outputs=_renamed(whole.outputs, ports["outputs"], found["outputs"]),
+            notes=_said(request, kind, answer, made.stat().st_size / single.stat().st_size),
+        )
 
 
 def _without_engine(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,7 +257,7 @@ def _without_engine(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name != "engine"}
 
 
-def _said(request: ConvertRequest, answer: dict[str, Any], share: float) -> tuple[str, ...]:
+def _said(request: ConvertRequest, kind: str, answer: dict[str, Any], share: float) -> tuple[str, ...]:
     notes = []
     if request.precision == "int8":
         notes.append(f"ranges measured on {len(request.calibration)} real input sets")
@@ -252,7 +267,9 @@ def _said(request: ConvertRequest, answer: dict[str, Any], share: float) -> tupl
                 f"{request.precision} would change nothing: none of the model's operators can be quantized",
                 hint="use --precision fp32",
             )
-        if answer["floating"]:
+        if kind == "int8-weights":
+            notes.append(f"{answer['quantized']} of {answer['total']} operators have 8-bit weights")
+        elif answer["floating"]:
             kinds = ", ".join(f"{count} {name}" for name, count in sorted(answer["floating"].items()))
             notes.append(
                 f"{answer['quantized']} of {answer['total']} operators are quantized; in fp32 remain: {kinds}"

@@ -82,6 +82,35 @@ def test_int8_measures_ranges_on_real_inputs_and_tells_what_stays_fp32(
 
 @pytest.mark.network
 @pytest.mark.timeout(900)
+def test_activations_that_8_bits_do_not_hold_are_computed_in_fp32_and_that_is_told(
+    tmp_path: Path, tools_root: Path
+) -> None:
+    """One feature is a thousand times the others and counts for nothing: its scale leaves them no bits."""
+    random = np.random.default_rng(3)
+    weights = random.normal(size=(64, 32)).astype("f4")
+    weights[0] = 0
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"])],
+        "outlier",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 32])],
+        [numpy_helper.from_array(value, name) for name, value in (("w", weights), ("b", weights[1, :32]))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, tmp_path / "outlier.onnx")
+    samples = [{"x": random.normal(size=(1, 64)).astype("f4")} for _ in range(6)]
+    for sample in samples:
+        sample["x"][0, 0] = 1000.0
+    request = ConvertRequest(tmp_path / "outlier.onnx", "tflite", "int8-dynamic", {"x": (1, 64)}, samples)
+    artifact = convert(request, tmp_path / "cache", quietly, tools_root=tools_root)
+    assert artifact.verdict.passed
+    assert (artifact.weights_dtype, artifact.compute_dtype) == ("int8", "fp32")
+    assert any("quantized by weights alone, computed in fp32" in note for note in artifact.notes)
+    assert "1 of 1 operators have 8-bit weights" in artifact.notes
+
+
+@pytest.mark.network
+@pytest.mark.timeout(900)
 def test_what_onnx2tf_was_told_to_keep_has_the_axes_of_the_model(tmp_path: Path, tools_root: Path) -> None:
     graph = helper.make_graph(
         [helper.make_node("Det", ["x"], ["y"])],

@@ -19,10 +19,12 @@ from edgeflow_converters.check import compare, tolerance_for
 from edgeflow_converters.errors import (
     CalibrationMissing,
     ConvertError,
+    NumericsDisagree,
 )
 from edgeflow_converters.pipeline import convert
 from edgeflow_converters.reference import reference_outputs
 from edgeflow_converters.targets import get_target
+from edgeflow_converters.targets.tflite import TfliteConverter
 
 MODEL = "ppocr-cls"
 CUBE = (1, 4, 4, 4)
@@ -107,6 +109,37 @@ def test_activations_that_8_bits_do_not_hold_are_computed_in_fp32_and_that_is_to
     assert (artifact.weights_dtype, artifact.compute_dtype) == ("int8", "fp32")
     assert any("quantized by weights alone, computed in fp32" in note for note in artifact.notes)
     assert "1 of 1 operators have 8-bit weights" in artifact.notes
+
+
+def heard(folder: Path) -> ConvertRequest:
+    """An LSTM without a state of its own, and one sample."""
+    random = np.random.default_rng(4)
+    weights = {"w": (1, 32, 6), "r": (1, 32, 8), "b": (1, 64)}
+    graph = helper.make_graph(
+        [helper.make_node("LSTM", ["x", *weights], ["y"], hidden_size=8)],
+        "heard",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [7, 1, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [7, 1, 1, 8])],
+        [numpy_helper.from_array(random.normal(size=shape).astype("f4"), n) for n, shape in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / "heard.onnx")
+    samples = [{"x": random.normal(size=(7, 1, 6)).astype("f4")}]
+    return ConvertRequest(folder / "heard.onnx", "tflite", "fp32", {"x": (7, 1, 6)}, samples)
+
+
+@pytest.mark.network
+@pytest.mark.timeout(900)
+def test_a_layer_that_remembers_the_run_before_is_caught_and_begins_anew(
+    tmp_path: Path, tools_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = heard(tmp_path)
+    artifact = convert(request, tmp_path / "cache", quietly, tools_root=tools_root)
+    assert artifact.verdict.passed
+    wanted = tuple(name for name in TfliteConverter.rewrites if name != "state_of_every_run")
+    monkeypatch.setattr(TfliteConverter, "rewrites", wanted)
+    with pytest.raises(NumericsDisagree, match="run again on the same input"):
+        convert(request, tmp_path / "cache", quietly, tools_root=tools_root)
 
 
 @pytest.mark.network

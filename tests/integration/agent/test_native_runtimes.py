@@ -18,6 +18,8 @@ import edgeflow_agent
 import native_agent
 import native_workers
 from edgeflow_agent.wire import Tensor
+from edgeflow_converters import foreign
+from edgeflow_converters.environments import environment
 from edgeflow_converters.precision import lookup
 from edgeflow_converters.targets.ncnn_int8 import quantizable, write_int8
 from edgeflow_converters.targets.ncnn_param import parse_param, write_param
@@ -256,6 +258,32 @@ def test_mnn_tells_integers_from_weights_that_are_widened(
             params = {"backend": "mnn", "files": {"model": put(model.read_bytes())}}
             told = client.job("infer", [tensor("x", sample)], **params)
             assert told["runtime"]["compute_dtype"] == computes, model
+
+
+def test_tflite_tells_integers_from_weights_that_are_widened(
+    unpack: Any,
+    converted: Any,
+    connect: Callable[..., Any],
+    python: Any,
+    put: Any,
+    warm_home: Path,
+    tmp_path: Path,
+) -> None:
+    unpack("tflite")
+    floats = converted("tflite") / "model.tflite"
+    given = json.loads((floats.parent / "artifact.json").read_text())["inputs"][0]
+    sample = tensor(given["runtime_name"], np.zeros(given["runtime_shape"], np.float32))
+    quantizer = environment("ai-edge-quantizer", warm_home / "tools").ensure(lambda phase: None)
+    models = {floats: "fp32"}
+    for kind, computes in (("int8-weights", "fp32"), ("int8-dynamic", "int8")):
+        made = tmp_path / f"{kind}.tflite"
+        spec = {"model": str(floats), "out": str(made), "kind": kind}
+        foreign.call("quantize_tflite", quantizer, spec, what=kind, cwd=tmp_path, timeout_s=120)
+        models[made] = computes
+    for client in (connect(), python("tflite")):
+        for model, computes in models.items():
+            params = {"backend": "tflite", "files": {"model": put(model.read_bytes())}}
+            assert client.job("infer", [sample], **params)["runtime"]["compute_dtype"] == computes, model
 
 
 @pytest.fixture

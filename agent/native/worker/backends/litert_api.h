@@ -24,6 +24,7 @@ struct Buffer;
 constexpr int kCpu = 1;                  // LiteRtHwAccelerators
 constexpr int kLockRead = 0;             // LiteRtTensorBufferLockMode
 constexpr int kLockWrite = 1;
+constexpr int kDequantize = 6;           // LiteRtOpCode, as tflite::BuiltinOperator
 constexpr int kNotQuantized = 0;         // LiteRtQuantizationTypeId
 constexpr size_t kMaxRank = 8;
 
@@ -56,6 +57,7 @@ struct Functions {
     library.find(count_operations, "LiteRtGetNumSubgraphOps");
     library.find(get_operation, "LiteRtGetSubgraphOp");
     library.find(count_operands, "LiteRtGetNumOpInputs");
+    library.find(get_code, "LiteRtGetOpCode");
     library.find(get_operand, "LiteRtGetOpInput");
     library.find(get_quantization, "LiteRtGetQuantizationTypeId");
     library.find(get_name, "LiteRtGetTensorName");
@@ -87,6 +89,7 @@ struct Functions {
   int (*count_operations)(Subgraph*, size_t*) = nullptr;
   int (*get_operation)(Subgraph*, size_t index, Operation**) = nullptr;
   int (*count_operands)(Operation*, size_t*) = nullptr;
+  int (*get_code)(Operation*, int* code) = nullptr;
   int (*get_operand)(Operation*, size_t index, ModelTensor**) = nullptr;
   int (*get_quantization)(ModelTensor*, int*) = nullptr;
   int (*get_name)(ModelTensor*, const char**) = nullptr;

@@ -197,15 +197,18 @@ class TfliteBackend : public Backend {
     return order;
   }
 
-  // Whether an operator takes quantized bytes: its arithmetic is then in integers.
+  // Whether an operator takes quantized bytes and does more than widen them: its arithmetic is then in integers.
   bool is_quantized() const {
     size_t operations = 0;
     const char* failed = "LiteRT does not list the operators";
     check(api_.count_operations(subgraph_, &operations), "internal", failed);
     for (size_t i = 0; i < operations; ++i) {
       litert::Operation* operation = nullptr;
+      int code = 0;
       size_t operands = 0;
       check(api_.get_operation(subgraph_, i, &operation), "internal", failed);
+      check(api_.get_code(operation, &code), "internal", failed);
+      if (code == litert::kDequantize) continue;
       check(api_.count_operands(operation, &operands), "internal", failed);
       for (size_t k = 0; k < operands; ++k) {
         litert::ModelTensor* tensor = nullptr;

@@ -101,15 +101,24 @@ class TfliteBackend:
         return RuntimeInfo("tflite", importlib.metadata.version(PACKAGE), self._compute_dtype(), options)
 
     def _compute_dtype(self) -> str:
-        """ "int8" where the graph holds quantized bytes: arithmetic is then in integers; else "fp32".
+        """ "int8" where an operator takes quantized bytes: its arithmetic is then in integers; else "fp32".
 
-        Half-precision weights are widened when the model is loaded.
+        Weights of half precision, and those that only a DEQUANTIZE takes, are widened before. A delegate
+        stands
+        for operators that are listed too.
         """
-        for tensor in self._interpreter.get_tensor_details():
-            is_bytes = np.dtype(tensor["dtype"]).name in ("int8", "uint8")
-            if is_bytes and len(tensor["quantization_parameters"]["scales"]):
-                return "int8"
-        return "fp32"
+        quantized = {
+            tensor["index"]
+            for tensor in self._interpreter.get_tensor_details()
+            if np.dtype(tensor["dtype"]).name in ("int8", "uint8")
+            and len(tensor["quantization_parameters"]["scales"])
+        }
+        computes = any(
+            quantized.intersection(operator["inputs"])
+            for operator in self._interpreter._get_ops_details()
+            if operator["op_name"] not in ("DEQUANTIZE", "DELEGATE")
+        )
+        return "int8" if computes else "fp32"
 
 
 def _one_line(error: BaseException) -> str:

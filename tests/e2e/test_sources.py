@@ -23,8 +23,9 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(900)]  # the first use in
 Cli = Callable[..., Any]
 CELLS = [
     *(("ppocr-cls-paddle", runtime) for runtime in ("ncnn", "mnn", "onnxruntime", "paddlelite")),
+    *(("fer", runtime) for runtime in ("ncnn", "mnn", "tflite")),
 ]
-AGREE = {"ppocr-cls-paddle": 1e-5}
+AGREE = {"ppocr-cls-paddle": 1e-5, "fer": 1e-5}
 """Relative error against the framework's own answers, at most."""
 
 

@@ -23,6 +23,7 @@ def test_the_zoo_lists_its_models_without_any_cache(tmp_path: Path) -> None:
     assert [model.name for model in models] == [
         "blazeface",
         "efficientnet-lite0",
+        "fer",
         "mlsd-tiny",
         "mtcnn-onet",
         "picodet-layout",
